@@ -1,0 +1,15 @@
+/* filch.h: concurrent.futures for C. Includes every public header.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef FILCH_H
+#define FILCH_H
+
+#include <filch/error.h>
+#include <filch/executor.h>
+#include <filch/future.h>
+#include <filch/map.h>
+#include <filch/task.h>
+#include <filch/time.h>
+#include <filch/version.h>
+
+#endif

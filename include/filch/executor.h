@@ -1,0 +1,128 @@
+/* filch/executor.h: executors, what may be set when one is made, and how one ends.
+ *
+ * Threads: every call may run in any thread at the same time as every other call on the same
+ * executor, but filch_executor_destroy, after whose start no other call may begin.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef FILCH_EXECUTOR_H
+#define FILCH_EXECUTOR_H
+
+#include <filch/task.h>
+#include <filch/time.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Options of a thread executor: FILCH_THREAD_OPTIONS_INIT, then set what differs. */
+typedef struct filch_thread_options {
+    /* sizeof(filch_thread_options) in the program; the macro sets it. */
+    size_t size;
+    /* Workers that may run tasks at the same time. Threads, 1 to 4096. 0: the CPUs that this process
+     * may use (affinity mask and cgroup quota, rounded up, at least 1). */
+    int max_workers;
+    /* Workers beyond max_workers that may exist to take the place of those that are parked in a
+     * wait. Threads, 0 to 4096, or -1 for none. 0: 256. */
+    int max_spares;
+    /* Threads are named "<prefix>-<index>", cut to 15 bytes. NULL: "filch". Copied. */
+    const char *worker_name_prefix;
+    /* Runs in each worker before its first task; a non-zero result breaks the executor: what is
+     * pending ends with FILCH_EBROKEN, and so does every later submit. NULL: none. */
+    int (*initializer)(void *arg);
+    /* Passed to initializer. Must stay valid while workers may start. */
+    void *initializer_arg;
+    /* Stack of a worker. Bytes, 16384 to 2^40. 0: the system's default (`ulimit -s`, mostly 8 MiB). */
+    size_t stack_size;
+    /* How long a worker without work, and a thread that waits for a future, spins before it sleeps.
+     * Nanoseconds, 0 to 10^9; -1: not at all. 0: 10 000, and not at all with one CPU. */
+    filch_nanoseconds spin;
+    /* Pins worker i to the i-th of the CPUs that the process may use, modulo their number. */
+    bool pin;
+} filch_thread_options;
+
+#define FILCH_THREAD_OPTIONS_INIT                                                                  \
+    { sizeof(filch_thread_options), 0, 0, 0, 0, 0, 0, 0, false }
+
+/* Counters of an executor. Totals since it was made; they only grow. */
+typedef struct filch_stats {
+    /* sizeof(filch_stats) in the program; FILCH_STATS_INIT sets it. */
+    size_t size;
+    /* Tasks accepted, run to their end, and cancelled before they started. */
+    uint64_t submitted, completed, cancelled;
+    /* Tasks taken from another worker; looks into another worker's queues. */
+    uint64_t stolen, steal_attempts;
+    /* Times that a worker went to sleep; times that a sleeping worker was woken. */
+    uint64_t parked, woken;
+    /* Threads that were started, spares included. */
+    uint64_t workers_started;
+} filch_stats;
+
+#define FILCH_STATS_INIT                                                                           \
+    { sizeof(filch_stats), 0, 0, 0, 0, 0, 0, 0, 0 }
+
+/* Flags of filch_executor_shutdown. */
+enum {
+    /* Return when all tasks and callbacks have ended and the workers are gone. */
+    FILCH_WAIT = 1,
+    /* Cancel what has not started. */
+    FILCH_CANCEL_PENDING = 2
+};
+
+FILCH_BEGIN_DECLS
+
+/* Makes an executor on threads. Workers start on demand: a submit wakes an idle worker if there is
+ * one, else starts one while there are fewer than max_workers.
+ *
+ * options   NULL: defaults
+ * executor  receives the executor; not NULL
+ * Returns   0; FILCH_EINVAL (an option out of its range, a size field that this library does not
+ *           know, executor is NULL); FILCH_ENOMEM.
+ * Ownership: the caller's, given back with filch_executor_destroy. Since: 0.1. */
+FILCH_API int filch_thread_executor(const filch_thread_options *options, filch_executor **executor);
+
+/* Ends an executor. From the start of this call, submit returns FILCH_ESHUTDOWN, inside running tasks
+ * too. Accepted work is finished unless FILCH_CANCEL_PENDING is given: then, when the call returns,
+ * every pending future is cancelled and its callbacks have run. May be called again, with other flags.
+ *
+ * executor  not NULL
+ * flags     0, or FILCH_WAIT, FILCH_CANCEL_PENDING, or both
+ * Returns   0; FILCH_EINVAL; FILCH_EDEADLK (FILCH_WAIT in a task or callback run by a worker of this
+ *           executor; nothing has happened).
+ * Progress: blocking with FILCH_WAIT. Since: 0.1. */
+FILCH_API int filch_executor_shutdown(filch_executor *executor, unsigned flags);
+
+/* filch_executor_shutdown(executor, FILCH_WAIT), then frees it. Futures may outlive it.
+ *
+ * executor  NULL does nothing and succeeds
+ * Returns   0; FILCH_EDEADLK, as above; FILCH_EINVAL for the default executor, which is not the
+ *           caller's.
+ * Since: 0.1. */
+FILCH_API int filch_executor_destroy(filch_executor *executor);
+
+/* Reads the counters. They are gathered from the workers one after the other, so that they need not
+ * add up while tasks run.
+ *
+ * stats     not NULL, made with FILCH_STATS_INIT
+ * Returns   0; FILCH_EINVAL. Progress: wait-free. Since: 0.1. */
+FILCH_API int filch_executor_stats(filch_executor *executor, filch_stats *stats);
+
+/* One more than the largest filch_worker_index that a worker of this executor can have, spare workers
+ * included; 0 for NULL. Since: 0.1. */
+FILCH_API int filch_executor_worker_limit(filch_executor *executor);
+
+/* The executor with default options that NULL stands for, made on first use.
+ *
+ * Returns   NULL if it cannot be made (filch_last_error says why).
+ * Ownership: the library's, ended at the end of the program after its accepted work is done.
+ * Threads: any. Since: 0.1. */
+FILCH_API filch_executor *filch_default_executor(void);
+
+FILCH_END_DECLS
+
+/* Declares an executor variable that is destroyed at the end of its scope, after its work is done. */
+#define FILCH_AUTO_EXECUTOR(name)                                                                  \
+    __attribute__((cleanup(filch_auto_executor_destroy))) filch_executor *name = 0
+
+static inline void filch_auto_executor_destroy(filch_executor **executor) {
+    (void)filch_executor_destroy(*executor);
+}
+
+#endif

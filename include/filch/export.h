@@ -1,0 +1,22 @@
+/* filch/export.h: how declarations are exported, and attributes that compilers spell differently.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef FILCH_EXPORT_H
+#define FILCH_EXPORT_H
+
+#if defined(__cplusplus)
+#define FILCH_BEGIN_DECLS extern "C" {
+#define FILCH_END_DECLS }
+#else
+#define FILCH_BEGIN_DECLS
+#define FILCH_END_DECLS
+#endif
+
+#if defined(__GNUC__)
+#define FILCH_API __attribute__((visibility("default")))
+#define FILCH_PRINTF(text, first) __attribute__((format(printf, text, first)))
+#else
+#error "filch needs gcc or clang: it uses their atomic built-ins and attributes"
+#endif
+
+#endif

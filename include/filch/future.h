@@ -1,0 +1,101 @@
+/* filch/future.h: what a task will have done.
+ *
+ * A future goes from PENDING to RUNNING to FINISHED, or from PENDING to CANCELLED; from PENDING to
+ * FINISHED if its executor broke. FINISHED and CANCELLED are final and count as done.
+ *
+ * Threads: every call may run in any thread at the same time as every other call on the same future,
+ * as long as each caller holds a reference.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef FILCH_FUTURE_H
+#define FILCH_FUTURE_H
+
+#include <filch/error.h>
+#include <filch/task.h>
+#include <filch/time.h>
+#include <stdbool.h>
+
+/* How a future ended. */
+typedef struct filch_error {
+    /* What filch_future_result returns: 0, the task's positive code, or one of FILCH_E... */
+    int code;
+    /* The text that the task gave to filch_fail, else filch_error_text(code). Never NULL. Belongs to
+     * the future, valid as long as a reference to it is held. */
+    const char *text;
+    /* Index of the worker that ran the task; -1 if none did. */
+    int worker;
+    /* Process that ran the task; 0 if none did. */
+    int pid;
+} filch_error;
+
+/* Called when a future is done. */
+typedef void filch_done_callback(filch_future *future, void *context);
+
+FILCH_BEGIN_DECLS
+
+/* Waits until the future is done and gives its value.
+ *
+ * On a worker, the awaited task itself is claimed and run if it has not started, wherever it is
+ * queued; then descendants of it and of the waiting task are run; then the worker spins, and parks
+ * with a spare worker in its place. No unrelated task ever runs on top of the waiting one. Other
+ * threads spin for at most the executor's `spin`, then sleep, and never run tasks.
+ *
+ * future   not NULL
+ * result   receives result_size bytes on success only; may be NULL
+ * timeout  nanoseconds, 0 or less polls, FILCH_FOREVER waits without end
+ * Returns  0; the task's positive code; FILCH_ECANCELED; FILCH_EBROKEN; FILCH_ETIMEDOUT (the future
+ *          is as it was); FILCH_EINVAL (future is NULL); FILCH_EDEADLK (the future's task stands lower
+ *          on the caller's own stack); FILCH_EAGAIN (a worker must park to go on, nobody else is left
+ *          to run the task, and no thread could be started). May be called any number of times.
+ * Progress: blocking. Ordering: everything that the task did happens before the return.
+ * Since: 0.1. */
+FILCH_API int filch_future_result(filch_future *future, void *result, filch_nanoseconds timeout);
+
+/* Waits as filch_future_result does and fills *error with how the future ended.
+ *
+ * error    not NULL; filled on success only
+ * Returns  0 if the future is done, however it ended; else FILCH_ETIMEDOUT, FILCH_EINVAL,
+ *          FILCH_EDEADLK, FILCH_EAGAIN as above.
+ * Since: 0.1. */
+FILCH_API int filch_future_error(filch_future *future, filch_error *error,
+                                 filch_nanoseconds timeout);
+
+/* Finished or cancelled. False for NULL. Progress: wait-free. Since: 0.1. */
+FILCH_API bool filch_future_done(filch_future *future);
+/* Started and not yet finished. False for NULL. Progress: wait-free. Since: 0.1. */
+FILCH_API bool filch_future_running(filch_future *future);
+/* Cancelled. False for NULL. Progress: wait-free. Since: 0.1. */
+FILCH_API bool filch_future_cancelled(filch_future *future);
+
+/* Cancels the task if it has not started: one atomic transition against the start, which exactly one
+ * side wins. Destroys the argument and runs the callbacks in the caller.
+ *
+ * Returns  true if the future is now, or already was, cancelled; false if it runs or has finished,
+ *          and for NULL.
+ * Progress: lock-free. Since: 0.1. */
+FILCH_API bool filch_future_cancel(filch_future *future);
+
+/* Has fn called once when the future is done, in the order added, in the thread that completes or
+ * cancels it, outside every lock of the library; at once, in the caller, if it is already done. In a
+ * callback every call is legal, the release of the last reference included, but those that wait for
+ * the callback's own thread (FILCH_EDEADLK).
+ *
+ * fn       not NULL
+ * context  passed on
+ * Returns  0; FILCH_EINVAL; FILCH_ENOMEM (fn is then never called).
+ * Ordering: everything that the task did happens before the callback. Progress: lock-free.
+ * Since: 0.1. */
+FILCH_API int filch_future_add_done_callback(filch_future *future, filch_done_callback *fn,
+                                             void *context);
+
+/* One reference more; returns the future. NULL is allowed and gives NULL. Progress: lock-free.
+ * Since: 0.1. */
+FILCH_API filch_future *filch_future_retain(filch_future *future);
+
+/* One reference less. The task of a released future still runs. NULL is allowed. A future may outlive
+ * its executor. Progress: lock-free. Since: 0.1. */
+FILCH_API void filch_future_release(filch_future *future);
+
+FILCH_END_DECLS
+
+#endif

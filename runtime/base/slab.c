@@ -1,0 +1,133 @@
+/* base/slab.c: the slow paths of the slab: carving, remote frees, the end of a heap. */
+#include "base/slab.h"
+
+#include "base/point.h"
+#include "os/memory.h"
+#include <stdbool.h>
+
+/* The first region is one block; each further one is twice as large, up to a huge page. */
+#define REGION_MAX ((size_t)2 << 20)
+/* A line, so that objects of whole lines do not share one with the header. */
+#define HEADER_SIZE CACHE_LINE
+/* More than a region can have objects. */
+#define LIVE_BIAS ((int64_t)1 << 40)
+
+_Static_assert(sizeof(struct filch__block) <= HEADER_SIZE, "the header fits its line");
+
+__thread struct filch__heap *filch__heap_mine;
+
+/* Stands in `remote` of a heap that was sealed. */
+static struct filch__free_object sealed;
+
+struct filch__heap *filch__heap_create(void *home, void (*home_release)(void *)) {
+    struct filch__heap *heap = filch__alloc_aligned(_Alignof(struct filch__heap), sizeof *heap);
+    if (heap == NULL) return NULL;
+    heap->home = home;
+    heap->home_release = home_release;
+    heap->next_region_size = FILCH__BLOCK_SIZE;
+    heap->regions_left = 1;
+    return heap;
+}
+
+static bool add_region(struct filch__heap *heap) {
+    size_t size = heap->next_region_size;
+    char *start = filch__map(size, size);
+    if (start == NULL && size > FILCH__BLOCK_SIZE) {
+        size = FILCH__BLOCK_SIZE;
+        start = filch__map(size, size);
+    }
+    if (start == NULL) return false;
+    struct filch__block *region = (struct filch__block *)(void *)start;
+    region->next = heap->regions;
+    region->size = size;
+    region->live = LIVE_BIAS;
+    heap->regions = region;
+    heap->regions_left++;
+    heap->unused = start;
+    heap->unused_end = start + size;
+    if (heap->next_region_size < REGION_MAX) heap->next_region_size *= 2;
+    return true;
+}
+
+static struct filch__block *add_block(struct filch__heap *heap, unsigned class) {
+    if (heap->unused == heap->unused_end && !add_region(heap)) return NULL;
+    struct filch__block *block = (struct filch__block *)(void *)heap->unused;
+    heap->unused += FILCH__BLOCK_SIZE;
+    block->heap = heap;
+    block->home = heap->home;
+    block->region = heap->regions;
+    block->object_size = FILCH__SLAB_SMALLEST + class * FILCH__SLAB_UNIT;
+    block->carved = 0;
+    heap->lists[class].block = block;
+    return block;
+}
+
+noinline void *filch__slab_alloc_slow(struct filch__heap *heap, unsigned class) {
+    if (load_relaxed(&heap->remote[class]) != NULL) { /* relaxed: M2 takes it */
+        heap->lists[class].free = exchange_acquire(&heap->remote[class], NULL); /* M2 <- M1 */
+        return filch__slab_alloc(heap, class);
+    }
+    struct filch__block *block = heap->lists[class].block;
+    if (block == NULL ||
+        HEADER_SIZE + (block->carved + 1) * (size_t)block->object_size > FILCH__BLOCK_SIZE) {
+        block = add_block(heap, class);
+        if (block == NULL) return NULL;
+    }
+    return (char *)block + HEADER_SIZE + block->carved++ * (size_t)block->object_size;
+}
+
+/* One region less; the last frees the heap. */
+static void drop_region(struct filch__heap *heap) {
+    if (fetch_sub_acq_rel(&heap->regions_left, 1) != 1) return; /* M6 -> M6 */
+    if (heap->home_release != NULL) heap->home_release(heap->home);
+    filch__free(heap);
+}
+
+/* `count` live objects less; the last unmaps the region. */
+static void drop_live(struct filch__block *region, int64_t count) {
+    struct filch__heap *heap = region->heap;
+    if (fetch_sub_acq_rel(&region->live, count) != count) return; /* M5 -> M5 */
+    size_t size = region->size;
+    slab_unpoison(region, size);
+    filch__unmap(region, size);
+    drop_region(heap);
+}
+
+noinline void filch__slab_free_remote(struct filch__heap *heap, void *object, unsigned class) {
+    struct filch__free_object *freed = object;
+    struct filch__free_object *top = load_acquire(&heap->remote[class]); /* M4 <- M3 */
+    do {
+        if (top == &sealed) {
+            drop_live(filch__slab_block(object)->region, 1);
+            return;
+        }
+        freed->next = top;
+        POINT("slab.remote.push");
+    } while (!cas_weak_release(&heap->remote[class], &top, freed)); /* M1 -> M2, M3 */
+}
+
+/* Takes the objects of a chain off the count of live objects of their regions. */
+static void uncount_chain(struct filch__free_object *object) {
+    while (object != NULL) {
+        struct filch__free_object *next = object->next;
+        filch__slab_block(object)->region->carved--;
+        object = next;
+    }
+}
+
+void filch__heap_seal(struct filch__heap *heap) {
+    /* From here on `carved` of a region's first block counts for the whole region. */
+    for (struct filch__block *region = heap->regions; region != NULL; region = region->next)
+        for (size_t at = FILCH__BLOCK_SIZE; at < region->size; at += FILCH__BLOCK_SIZE)
+            region->carved += ((struct filch__block *)(void *)((char *)region + at))->carved;
+    for (unsigned class = 0; class < FILCH__SLAB_CLASSES; class ++) {
+        uncount_chain(heap->lists[class].free);
+        uncount_chain(exchange_acq_rel(&heap->remote[class], &sealed)); /* M3 -> M4; M3 <- M1 */
+    }
+    POINT("slab.seal.counted");
+    for (struct filch__block *region = heap->regions, *next; region != NULL; region = next) {
+        next = region->next;
+        drop_live(region, LIVE_BIAS - region->carved);
+    }
+    drop_region(heap);
+}

@@ -1,0 +1,122 @@
+/* executor.c: the door. Checks arguments, calls a back-end; the default executor.
+ *
+ * Orders
+ *   X1 cas_acq_rel the_default (publish) -> X2 load_acquire the_default (get): the executor's fields
+ *   X3 exchange_acq_rel the_default (end) -> X2 load_acquire the_default (get): the end of the program
+ *   X1 cas_acq_rel the_default (publish) -> X3 exchange_acq_rel the_default (end): who ends it sees its fields
+ * Not here: everything that a back-end does (executor_ops.h says what). Only this file knows which
+ * back-ends were built. */
+#include "base/atomics.h"
+#include "base/compiler.h"
+#include "error.h"
+#include "executor_ops.h"
+#include "future.h"
+#include <filch/executor.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The executor behind NULL; `ended` once the program is at its end. */
+static filch_executor *the_default;
+static filch_executor ended;
+
+static void end_default(void) {
+    filch_executor *e = exchange_acq_rel(&the_default, &ended); /* X3 -> X2; X3 <- X1 */
+    if (e == NULL || e == &ended) return;
+    /* A task may be calling exit(): it cannot wait for itself. */
+    if (e->ops->shutdown(e, FILCH_WAIT) == 0) e->ops->destroy(e);
+}
+
+static cold filch_executor *make_default(void) {
+    static int registered;
+    filch_executor *e, *present = NULL;
+    if (filch_thread_executor(NULL, &e) != 0) return NULL;
+    e->is_default = true;
+    int no = 0;
+    if (cas_relaxed(&registered, &no, 1)) /* relaxed: only one registers */
+        atexit(end_default);
+    if (cas_acq_rel(&the_default, &present, e)) return e; /* X1 -> X2, X3 */
+    e->ops->shutdown(e, FILCH_WAIT);
+    e->ops->destroy(e);
+    return present;
+}
+
+filch_executor *filch_default_executor(void) {
+    filch_executor *e = load_acquire(&the_default); /* X2 <- X1, X3 */
+    if (unlikely(e == NULL)) e = make_default();
+    if (unlikely(e == &ended)) {
+        filch__error_constant(FILCH_ESHUTDOWN, "the default executor has ended with the program");
+        return NULL;
+    }
+    return e;
+}
+
+filch_executor *filch__executor_resolve(filch_executor *e, int *rc) {
+    if (likely(e != NULL)) return e;
+    e = filch_default_executor();
+    if (e == NULL)
+        *rc = load_acquire(&the_default) == &ended /* X2 <- X3 */
+                  ? FILCH_ESHUTDOWN
+                  : FILCH_ENOMEM;
+    return e;
+}
+
+static int submit(filch_executor *e, const filch_task *task, filch_future **future) {
+    int rc = filch__task_check(task);
+    if (unlikely(rc != 0)) return rc;
+    e = filch__executor_resolve(e, &rc);
+    return unlikely(e == NULL) ? rc : e->ops->submit(e, task, future);
+}
+
+int filch_submit(filch_executor *e, filch_task_fn *fn, const void *arg, size_t arg_size,
+                 size_t result_size, filch_future **future) {
+    filch_task task = {sizeof task, fn, arg, arg_size, result_size, NULL, NULL};
+    return submit(e, &task, future);
+}
+
+int filch_submit_task(filch_executor *e, const filch_task *task, filch_future **future) {
+    if (task == NULL)
+        return filch__error_constant(FILCH_EINVAL, "filch_submit_task: the task is NULL");
+    if (task->size != sizeof *task)
+        return filch__error(
+            FILCH_EINVAL,
+            "filch_submit_task: the task's size field is %zu, not %zu: make it with "
+            "FILCH_TASK_INIT",
+            task->size, sizeof *task);
+    return submit(e, task, future);
+}
+
+int filch_executor_shutdown(filch_executor *e, unsigned flags) {
+    if (e == NULL)
+        return filch__error_constant(FILCH_EINVAL, "filch_executor_shutdown: the executor is NULL");
+    if ((flags & ~(unsigned)(FILCH_WAIT | FILCH_CANCEL_PENDING)) != 0)
+        return filch__error(FILCH_EINVAL, "filch_executor_shutdown: flags 0x%x are not known",
+                            flags);
+    return e->ops->shutdown(e, flags);
+}
+
+int filch_executor_destroy(filch_executor *e) {
+    if (e == NULL) return 0;
+    if (e->is_default)
+        return filch__error_constant(
+            FILCH_EINVAL, "filch_executor_destroy: the default executor ends with the program");
+    int rc = e->ops->shutdown(e, FILCH_WAIT);
+    if (rc == 0) e->ops->destroy(e);
+    return rc;
+}
+
+int filch_executor_stats(filch_executor *e, filch_stats *stats) {
+    if (e == NULL || stats == NULL)
+        return filch__error(FILCH_EINVAL, "filch_executor_stats: %s is NULL",
+                            e == NULL ? "the executor" : "the place for the counters");
+    if (stats->size != sizeof *stats)
+        return filch__error(FILCH_EINVAL,
+                            "filch_executor_stats: the size field is %zu, not %zu: make it with "
+                            "FILCH_STATS_INIT",
+                            stats->size, sizeof *stats);
+    e->ops->stats(e, stats);
+    return 0;
+}
+
+int filch_executor_worker_limit(filch_executor *e) {
+    return e == NULL ? 0 : e->ops->worker_limit(e);
+}

@@ -1,0 +1,38 @@
+/* executor_ops.h: the one contract that every back-end (room) fulfils.
+ *
+ * executor.c has checked the arguments before it calls one of these. Every function that returns int
+ * returns 0 or a code whose text it has set (error.h). */
+#ifndef FILCH_EXECUTOR_OPS_H
+#define FILCH_EXECUTOR_OPS_H
+
+#include "self.h"
+#include <filch/executor.h>
+#include <filch/future.h>
+#include <stdbool.h>
+
+struct filch__executor_ops {
+    /* Accepts a task, or refuses it, and then it never runs. */
+    int (*submit)(filch_executor *executor, const filch_task *task, filch_future **future);
+    /* Called on a worker of this room: runs what may be run while it waits, then parks, until the
+     * future is done (0), the absolute deadline has passed (FILCH_ETIMEDOUT), or it cannot wait. */
+    int (*wait)(struct filch__self *self, filch_future *future, int64_t deadline);
+    int (*shutdown)(filch_executor *executor, unsigned flags);
+    /* After a shutdown that has waited: frees the executor. */
+    void (*destroy)(filch_executor *executor);
+    void (*stats)(filch_executor *executor, filch_stats *stats);
+    /* Workers that may run at the same time, and with the spares. */
+    int (*max_workers)(filch_executor *executor);
+    int (*worker_limit)(filch_executor *executor);
+};
+
+/* The start of every back-end's own executor. */
+struct filch_executor {
+    const struct filch__executor_ops *ops;
+    bool is_default; /* the library's own, which the caller must not destroy */
+};
+
+/* executor.c: the executor that the caller means: NULL is the default one. NULL, with the code in *rc and
+ * its text set, if there is none. */
+filch_executor *filch__executor_resolve(filch_executor *e, int *rc);
+
+#endif

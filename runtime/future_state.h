@@ -1,0 +1,174 @@
+/* future_state.h: the whole life of a future in one atomic word; all transitions of it stand here.
+ *
+ *            start                      finish
+ *   PENDING --------------> RUNNING --------------> FINISHED
+ *      |  \                                            ^
+ *      |   \  fail          FAILING ---- finish -------+      (the executor broke)
+ *      |    +-------------->
+ *      |     cancel         CANCELLING - finish -----> CANCELLED
+ *      +------------------->
+ *
+ * Bits     0-2   life; bit 0 is set in the final ones.
+ *          3     SLEEPERS: a thread may sleep on the low half. Set by a waiter; never cleared. Legal to
+ *                set in any life (a waiter that sets it after the end sees that and does not sleep).
+ *          4     CALLBACKS: the list of callbacks has been added to. As SLEEPERS.
+ *          16-30 the worker that runs or ran the task, plus one; 0 if none did. Set by start.
+ *          32-63 references. Saturates: a future with that many is never freed.
+ *          The low half is what sleepers sleep on (futexes have 32 bits); references do not touch it.
+ *
+ *   from       to          who                                 what the caller does next
+ *   PENDING    RUNNING     start: the worker that took its     runs the task, then finish
+ *                          entry, or one that waits for it
+ *   PENDING    CANCELLING  cancel: anybody                     destroys the argument, then finish
+ *   PENDING    FAILING     fail: who breaks the executor       destroys the argument, then finish
+ *   RUNNING    FINISHED    finish: who started                 see enum filch__after_finish
+ *   FAILING    FINISHED    finish: who failed it               the same
+ *   CANCELLING CANCELLED   finish: who cancelled               the same
+ *
+ * Rules    R1 fn, sizes, extra (but its text): written before the future is shared, then constant.
+ *          R2 The argument: after start, cancel or fail, only whoever made that transition.
+ *          R3 result, code, text: while RUNNING or FAILING only whoever made that transition; constant
+ *             and readable by all from FINISHED on.
+ *          R4 callbacks: pushed by any holder of a reference; taken by exchange.
+ *          R5 An entry in a queue owns a reference. Whoever takes the entry owns it then.
+ *          R6 After a finish that says GONE the future may already be freed.
+ * Orders
+ *   F1 cas_acquire state (start, cancel, fail) -> F2 cas_acq_rel state (finish): whoever finishes is who started
+ *   F2 cas_acq_rel state (finish) -> F3 load_acquire state (look): result, code and text
+ *   F2 cas_acq_rel state (finish) -> F4 fetch_or_acq_rel state (add flag): one that comes late sees the end
+ *   F4 fetch_or_acq_rel state (add flag) -> F2 cas_acq_rel state (finish): a flag that is in time is seen, and what it announces
+ *   F5 cas_release state (release) -> F3 load_acquire state (look): who finds itself the last sees all others' accesses
+ *   F6 cas_relaxed state (retain) -> F5 cas_release state (release): a count; the reference that is copied keeps the future
+ * Progress every transition is lock-free: a CAS fails only because another one has succeeded. */
+#ifndef FILCH_FUTURE_STATE_H
+#define FILCH_FUTURE_STATE_H
+
+#include "base/atomics.h"
+#include "base/compiler.h"
+#include "base/narrow.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+enum filch__life {
+    LIFE_PENDING = 0,
+    LIFE_RUNNING = 2,
+    LIFE_CANCELLING = 4,
+    LIFE_FAILING = 6,
+    LIFE_FINISHED = 1,
+    LIFE_CANCELLED = 3
+};
+
+#define LIFE_MASK UINT64_C(7)
+#define LIFE_DONE UINT64_C(1)
+#define FLAG_SLEEPERS UINT64_C(8)
+#define FLAG_CALLBACKS UINT64_C(16)
+#define RUNNER_SHIFT 16
+#define RUNNER_MASK UINT64_C(0x7fff)
+#define REFERENCE_SHIFT 32
+#define REFERENCE_BITS COUNTER_BITS(32, 3)
+#define REFERENCE_ONE (UINT64_C(1) << REFERENCE_SHIFT)
+#define REFERENCES_MAX ((UINT64_C(1) << REFERENCE_BITS) - 1)
+
+static inline enum filch__life state_life(uint64_t state) {
+    return (enum filch__life)(state & LIFE_MASK);
+}
+static inline bool state_is_done(uint64_t state) {
+    return (state & LIFE_DONE) != 0;
+}
+static inline uint64_t state_references(uint64_t state) {
+    return state >> REFERENCE_SHIFT;
+}
+/* Index of the worker that runs or ran it, or -1. */
+static inline int state_runner(uint64_t state) {
+    return (int)(state >> RUNNER_SHIFT & RUNNER_MASK) - 1;
+}
+
+/* The state now, and everything that happened before it came about. */
+static inline uint64_t state_look(const uint64_t *word) {
+    return load_acquire(word); /* F3 <- F2, F5 */
+}
+
+/* A new future, not yet shared: PENDING with that many references. */
+static inline void state_init(uint64_t *word, uint64_t references) {
+    store_relaxed(word, references << REFERENCE_SHIFT); /* relaxed: whoever shares it releases */
+}
+
+static inline bool state_leave_pending(uint64_t *word, uint64_t change) {
+    uint64_t s = load_acquire(word); /* F3 <- F2, F5 */
+    do {
+        if (state_life(s) != LIFE_PENDING) return false;
+    } while (!cas_acquire(word, &s, s | change)); /* F1 -> F2 */
+    return true;
+}
+
+/* PENDING to RUNNING by the worker of that index. False: it is not pending any more. */
+static inline bool state_start(uint64_t *word, int runner) {
+    uint64_t change = LIFE_RUNNING | (uint64_t)(runner + 1) << RUNNER_SHIFT;
+    uint64_t s = load_acquire(word); /* F3 <- F2, F5 */
+    if (s == REFERENCE_ONE) {
+        /* The caller's reference is the only one: nobody can cancel, wait or look. */
+        store_relaxed(word, s | change); /* relaxed: not shared */
+        return true;
+    }
+    return state_leave_pending(word, change);
+}
+/* PENDING to CANCELLING. */
+static inline bool state_cancel(uint64_t *word) {
+    return state_leave_pending(word, LIFE_CANCELLING);
+}
+/* PENDING to FAILING. */
+static inline bool state_fail(uint64_t *word) {
+    return state_leave_pending(word, LIFE_FAILING);
+}
+
+enum filch__after_finish {
+    AFTER_GONE, /* nothing; the caller's reference is given back, if it asked for that */
+    AFTER_LAST, /* the caller's reference was the last one: free the future; its state was not changed */
+    AFTER_NOTIFY /* wake sleepers, run callbacks, then give the reference back */
+};
+
+/* The end of RUNNING, FAILING (final: FINISHED) or CANCELLING (CANCELLED). With `drop` it gives back the
+ * caller's reference in the same step, if nobody is to be told. */
+static inline enum filch__after_finish state_finish(uint64_t *word, enum filch__life final,
+                                                    bool drop) {
+    uint64_t s = load_acquire(word); /* F3 <- F2, F5 */
+    for (;;) {
+        bool notify = (s & (FLAG_SLEEPERS | FLAG_CALLBACKS)) != 0;
+        uint64_t references = state_references(s);
+        if (!notify && drop && references == 1) return AFTER_LAST;
+        uint64_t less = !notify && drop && references != REFERENCES_MAX ? REFERENCE_ONE : 0;
+        uint64_t next = ((s & ~LIFE_MASK) | (uint64_t) final) - less;
+        if (cas_acq_rel(word, &s, next)) /* F2 -> F3, F4; F2 <- F1, F4 */
+            return notify ? AFTER_NOTIFY : AFTER_GONE;
+    }
+}
+
+/* Announces a sleeper or a callback. Returns the state before. */
+static inline uint64_t state_add_flag(uint64_t *word, uint64_t flag) {
+    return fetch_or_acq_rel(word, flag); /* F4 -> F2; F4 <- F2 */
+}
+
+/* One reference more, for a caller that holds one. */
+static inline void state_retain(uint64_t *word) {
+    uint64_t s = load_relaxed(word); /* relaxed: a count */
+    do {
+        if (state_references(s) == REFERENCES_MAX) return;
+    } while (!cas_weak_relaxed(word, &s, s + REFERENCE_ONE)); /* F6 -> F5 */
+}
+
+/* One reference less. True: it was the last, the caller frees the future. */
+static inline bool state_release(uint64_t *word) {
+    uint64_t s = load_acquire(word); /* F3 <- F2, F5 */
+    do {
+        uint64_t references = state_references(s);
+        if (references == REFERENCES_MAX) return false;
+        if (references == 1) {
+            /* A failed CAS reads relaxed, so look once more: see F5. */
+            (void)load_acquire(word); /* F3 <- F2, F5 */
+            return true;
+        }
+    } while (!cas_weak_release(word, &s, s - REFERENCE_ONE)); /* F5 -> F3; F5 <- F6 */
+    return false;
+}
+
+#endif

@@ -1,0 +1,16 @@
+/* os/cpus.h: how many CPUs this process may use, and which. */
+#ifndef FILCH_OS_CPUS_H
+#define FILCH_OS_CPUS_H
+
+/* CPUs in the affinity mask of the calling thread, at least 1. */
+int filch__cpus_affinity(void);
+/* The smallest CPU quota of the process's cgroups (v2, else v1) and of the groups above them, rounded
+ * up, at least 1; 0 if there is none. `root` is put before /proc and /sys, for tests; "" in use. */
+int filch__cpus_quota(const char *root);
+/* The smaller of the two. */
+int filch__cpus_usable(void);
+/* Pins the calling thread to the i-th CPU of its affinity mask, modulo their number; does nothing
+ * where that is refused. */
+void filch__cpus_pin(int i);
+
+#endif

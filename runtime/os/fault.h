@@ -1,0 +1,38 @@
+/* os/fault.h: where a test can make the n-th call to the kernel or the allocator fail.
+ *
+ * Nothing in release builds. A test plans a fault: the kinds of call, how many of them succeed first,
+ * and whether only one fails or all from there on. */
+#ifndef FILCH_OS_FAULT_H
+#define FILCH_OS_FAULT_H
+
+#include <stdbool.h>
+
+enum filch__fault_kind {
+    FILCH__FAULT_ALLOC = 1,
+    FILCH__FAULT_MAP = 2,
+    FILCH__FAULT_THREAD = 4,
+    FILCH__FAULT_FUTEX = 8, /* a wait returns at once, as a spurious wake-up does */
+    FILCH__FAULT_ALL = 15
+};
+
+#if defined(FILCH_TESTING)
+/* Lets `after` calls of the kinds succeed; then one fails, or each if `forever`. */
+void filch__fault_plan(unsigned kinds, long after, bool forever);
+/* No fault any more. Returns how many were made. */
+long filch__fault_clear(void);
+/* Asked by the seam at each call: shall it fail? */
+bool filch__fault(enum filch__fault_kind kind);
+/* Live allocations and mappings, for leak checks. */
+long filch__fault_live_blocks(void);
+void filch__fault_count_block(long change);
+#else
+static inline bool filch__fault(enum filch__fault_kind kind) {
+    (void)kind;
+    return false;
+}
+static inline void filch__fault_count_block(long change) {
+    (void)change;
+}
+#endif
+
+#endif

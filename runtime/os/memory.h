@@ -1,0 +1,21 @@
+/* os/memory.h: every allocation and mapping of the library. Thread-safe. */
+#ifndef FILCH_OS_MEMORY_H
+#define FILCH_OS_MEMORY_H
+
+#include <stddef.h>
+
+/* size > 0 bytes, aligned like max_align_t; NULL if there are none. */
+void *filch__alloc(size_t size);
+/* The same, zero-filled. */
+void *filch__alloc_zeroed(size_t size);
+/* The same, zero-filled, at a multiple of alignment (a power of two; size is rounded up to it). */
+void *filch__alloc_aligned(size_t alignment, size_t size);
+/* Frees what the three above gave; NULL does nothing. */
+void filch__free(void *block);
+
+/* size bytes of zero pages at a multiple of alignment, both powers of two and at least a page; NULL
+ * if there are none. Large mappings are offered to the kernel for huge pages. */
+void *filch__map(size_t size, size_t alignment);
+void filch__unmap(void *start, size_t size);
+
+#endif

@@ -1,0 +1,70 @@
+/* reclaim/stack.h: a lock-free stack from which everything is taken at once.
+ *
+ * Flow     any thread pushes; a taker gets the whole chain, newest first, and owns it.
+ * Source   liburcu's cds_lfs (Treiber, IBM RJ 5118, 1986). Nothing but pop_all ever removes a node, so
+ *          there is no ABA and no grace period is needed before a node is used again.
+ * Orders   push and pop_all are full barriers by liburcu's documentation, so that what was done to a
+ *          node before the push is seen by the taker; ThreadSanitizer is told the same.
+ * Progress push lock-free, take_all wait-free: no pusher that is descheduled is waited for. (liburcu's
+ *          wait-free stack and queue block the reader on a writer that is half-way; this one not.)
+ * Not here: the order of the tasks (thread/injector.h). */
+#ifndef FILCH_RECLAIM_STACK_H
+#define FILCH_RECLAIM_STACK_H
+
+#include "base/atomics.h"
+#include "base/compiler.h"
+#include "reclaim/tsan.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <urcu/lfstack.h>
+
+struct filch__stack {
+    struct __cds_lfs_stack top;
+};
+
+/* Stands in what is pushed. */
+struct filch__link {
+    struct cds_lfs_node node;
+};
+
+static inline void filch__stack_init(struct filch__stack *s) {
+    __cds_lfs_init(&s->top);
+}
+
+static inline void filch__stack_push(struct filch__stack *s, struct filch__link *link) {
+    cds_lfs_node_init(&link->node);
+    tell_release(s);
+    cds_lfs_push(&s->top, &link->node);
+}
+
+/* A hint for whoever is not ordered with the pushers by other means. */
+static inline bool filch__stack_is_empty(struct filch__stack *s) {
+    return load_relaxed(&s->top.head) == NULL; /* relaxed: callers fence, see thread/sleep.h */
+}
+
+/* The chain, newest first, NULL if there is none. */
+static inline struct filch__link *filch__stack_take_all(struct filch__stack *s) {
+    struct cds_lfs_head *head = __cds_lfs_pop_all(&s->top);
+    tell_acquire(s);
+    return head == NULL ? NULL : container_of(&head->node, struct filch__link, node);
+}
+
+/* The one below in a chain that was taken. */
+static inline struct filch__link *filch__link_next(struct filch__link *link) {
+    struct cds_lfs_node *next = link->node.next;
+    return next == NULL ? NULL : container_of(next, struct filch__link, node);
+}
+
+/* Turns a taken chain round: oldest first. */
+static inline struct filch__link *filch__chain_reverse(struct filch__link *link) {
+    struct cds_lfs_node *done = NULL;
+    for (struct cds_lfs_node *node = link == NULL ? NULL : &link->node; node != NULL;) {
+        struct cds_lfs_node *next = node->next;
+        node->next = done;
+        done = node;
+        node = next;
+    }
+    return done == NULL ? NULL : container_of(done, struct filch__link, node);
+}
+
+#endif

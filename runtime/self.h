@@ -1,0 +1,40 @@
+/* self.h: what a thread knows of itself: which worker it is, what it runs, what went wrong last.
+ *
+ * Thread-local and small (under 300 bytes), because the library uses the initial-exec model, whose
+ * space is limited for libraries that are opened with dlopen. Only the thread itself touches it. */
+#ifndef FILCH_SELF_H
+#define FILCH_SELF_H
+
+#include <filch/task.h>
+#include <stdint.h>
+
+/* A task that runs, on the stack of the worker that runs it. */
+struct filch__run {
+    filch_future *future;
+    struct filch__run *below; /* the one that waits below on the same stack, or NULL */
+    char *text;               /* what filch_fail was given last; owned */
+    int64_t base;             /* where the room's queue stood when the task started */
+};
+
+/* A worker of some executor; embedded in the room's own worker. */
+struct filch__self {
+    filch_executor *executor;
+    int index;
+    struct filch__run *run; /* the innermost task that runs, or NULL */
+};
+
+struct filch__thread {
+    struct filch__self *self; /* NULL: not a worker */
+    uint64_t heap_owner;      /* serial of the executor that heap_hint belongs to */
+    void *heap_hint;          /* the heap that the thread, from outside, used last */
+    const char *error;        /* text of the last failure: constant, or `buffer`; NULL: none */
+    char buffer[240];
+};
+
+extern __thread struct filch__thread filch__thread;
+
+static inline struct filch__self *filch__self(void) {
+    return filch__thread.self;
+}
+
+#endif

@@ -1,0 +1,285 @@
+/* thread/pool.c: making a thread executor, and submitting to it.
+ *
+ * Flow     filch_thread_executor -> checks -> a pool without threads. submit: an object from the own
+ *          heap (worker) or from one that is free (outside); own deque or injector; crew.c tells
+ *          somebody; then one look whether the executor has begun to end. */
+#include "thread/pool.h"
+
+#include "base/point.h"
+#include "error.h"
+#include "os/cpus.h"
+#include "os/memory.h"
+#include <string.h>
+
+enum { MAX_WORKERS = 4096, DEFAULT_SPARES = 256 };
+#define SPIN_DEFAULT 10000
+#define SPIN_MAX 1000000000
+#define STACK_MAX ((size_t)1 << 40)
+#define STACK_MIN ((size_t)16384)
+
+static int no_memory(void) {
+    return filch__error_constant(FILCH_ENOMEM, "submit: there is no memory for the task");
+}
+
+/* The executor has begun to end. Order of checks: broken, then shut down. */
+static cold int refuse(struct filch__pool *p, unsigned ending) {
+    if ((ending & POOL_BROKEN) == 0)
+        return filch__error_constant(FILCH_ESHUTDOWN, "submit: the executor was shut down");
+    const char *cause = load_acquire(&p->cause); /* C28 <- C27 */
+    return filch__error(FILCH_EBROKEN, "submit: %s",
+                        cause != NULL ? cause : "the executor is broken");
+}
+
+/* The task was queued, and then the executor was seen to end. Either a worker finds it, or it is taken
+ * back here; the entry stays and is dropped by who meets it. The caller holds a reference. */
+static cold int take_back(struct filch__pool *p, filch_future *f, unsigned ending) {
+    if (!state_cancel(&f->state)) return 0;
+    if (f->extra != NULL) f->extra->arg_destroy = NULL;
+    f->code = FILCH_ECANCELED;
+    filch__future_finish(f, LIFE_CANCELLED, false, NULL, NULL);
+    return refuse(p, ending);
+}
+
+/* A new future in the heap, PENDING; NULL: no memory. */
+static inline filch_future *make_future(struct filch__heap *heap, const filch_task *task,
+                                        uint64_t references) {
+    filch_future *f = filch__slab_alloc(heap, filch__slab_class(filch__future_size(task)));
+    if (unlikely(f == NULL)) return NULL;
+    if (likely(filch__future_prepare(f, task, references))) return f;
+    f->extra = NULL;
+    filch__future_free(f);
+    return NULL;
+}
+
+static int submit_inside(struct filch__pool *p, struct filch__worker *w, const filch_task *task,
+                         filch_future **future) {
+    filch_future *f = make_future(w->heap, task, future == NULL ? 1 : 2);
+    if (unlikely(f == NULL)) return no_memory();
+    if (unlikely(!filch__deque_push(&w->local, filch__entry_of_future(f)))) {
+        filch__future_discard(f);
+        return no_memory();
+    }
+    filch__crew_tell(p);
+    if (future != NULL) {
+        unsigned ending = filch__pool_ending(p);
+        int rc = unlikely(ending != 0) ? take_back(p, f, ending) : 0;
+        if (unlikely(rc != 0)) {
+            filch__future_drop(f);
+            return rc;
+        }
+        *future = f;
+    }
+    count_own(&w->submitted, 1);
+    return 0;
+}
+
+/* A heap that no other thread uses at the moment; the one that this thread had last, if that is free. */
+static struct filch__outside_heap *take_heap(struct filch__pool *p) {
+    struct filch__outside_heap *o = NULL;
+    if (filch__thread.heap_owner == p->serial) o = filch__thread.heap_hint;
+    if (likely(o != NULL) && exchange_acquire(&o->busy, 1u) == 0) /* C11 <- C12 */
+        return o;
+    filch__thread.heap_owner = p->serial;
+    for (o = load_acquire(&p->outside); o != NULL; o = o->next) { /* C14 <- C13 */
+        if (load_relaxed(&o->busy) != 0) continue;                /* relaxed: a hint */
+        if (exchange_acquire(&o->busy, 1u) != 0)                  /* C11 <- C12 */
+            continue;
+        filch__thread.heap_hint = o;
+        return o;
+    }
+    o = filch__alloc_zeroed(sizeof *o);
+    if (o == NULL) return NULL;
+    o->busy = 1;
+    o->heap = filch__heap_create(p->home, filch__home_release);
+    if (o->heap == NULL) {
+        filch__free(o);
+        return NULL;
+    }
+    filch__home_retain(p->home);
+    o->next = load_acquire(&p->outside);           /* C14 <- C13 */
+    while (!cas_release(&p->outside, &o->next, o)) /* C13 -> C14 */
+        continue;
+    filch__thread.heap_hint = o;
+    return o;
+}
+
+static void give_heap(struct filch__outside_heap *o) {
+    store_release(&o->busy, 0u); /* C12 -> C11 */
+}
+
+/* Into the injector, with one more reference for the caller, so that it can look at it afterwards. */
+static int inject(struct filch__pool *p, struct filch__outside_heap *o, const filch_task *task,
+                  filch_future **future) {
+    filch_future *f = make_future(o->heap, task, 2);
+    if (unlikely(f == NULL)) return no_memory();
+    filch__stack_push(&p->injector, &f->link);
+    POINT("submit.injected");
+    filch__crew_tell(p);
+    unsigned ending = filch__pool_ending(p);
+    int rc = unlikely(ending != 0) ? take_back(p, f, ending) : 0;
+    if (likely(rc == 0)) count_own(&o->submitted, 1);
+    if (likely(rc == 0 && future != NULL))
+        *future = f;
+    else
+        filch__future_drop(f);
+    return rc;
+}
+
+static int submit_outside(struct filch__pool *p, const filch_task *task, filch_future **future) {
+    if (unlikely(load_acquire(&p->confirmed) == 0)) { /* C25 <- C24 */
+        int rc = filch__crew_ensure_one(p);
+        if (rc != 0) return rc;
+    }
+    struct filch__outside_heap *o = take_heap(p);
+    if (unlikely(o == NULL)) return no_memory();
+    int rc = inject(p, o, task, future);
+    give_heap(o);
+    return rc;
+}
+
+static int submit(filch_executor *e, const filch_task *task, filch_future **future) {
+    struct filch__pool *p = filch__pool_of(e);
+    unsigned ending = filch__pool_ending(p);
+    if (unlikely(ending != 0)) return refuse(p, ending);
+    struct filch__worker *w = filch__pool_worker(p);
+    return w != NULL ? submit_inside(p, w, task, future) : submit_outside(p, task, future);
+}
+
+static void add_worker_stats(struct filch__worker *w, filch_stats *s) {
+    s->submitted += load_relaxed(&w->submitted);     /* relaxed: a statistic */
+    s->completed += load_relaxed(&w->completed);     /* relaxed: a statistic */
+    s->stolen += load_relaxed(&w->stolen);           /* relaxed: a statistic */
+    s->steal_attempts += load_relaxed(&w->attempts); /* relaxed: a statistic */
+    s->parked += load_relaxed(&w->parked);           /* relaxed: a statistic */
+    s->woken += load_relaxed(&w->woken);             /* relaxed: a statistic */
+}
+
+static void stats(filch_executor *e, filch_stats *out) {
+    struct filch__pool *p = filch__pool_of(e);
+    filch_stats s = FILCH_STATS_INIT;
+    uint32_t n = filch__pool_workers(p);
+    for (uint32_t i = 0; i < n; i++) {
+        struct filch__worker *w = filch__pool_slot(p, i);
+        if (w != NULL) add_worker_stats(w, &s);
+    }
+    struct filch__outside_heap *o = load_acquire(&p->outside); /* C14 <- C13 */
+    for (; o != NULL; o = o->next)
+        s.submitted += load_relaxed(&o->submitted);  /* relaxed: a statistic */
+    s.cancelled = load_relaxed(&p->home->cancelled); /* relaxed: a statistic */
+    s.workers_started = load_relaxed(&p->started);   /* relaxed: a statistic */
+    *out = s;
+}
+
+static int max_workers(filch_executor *e) {
+    return (int)filch__pool_of(e)->sleep.max;
+}
+
+static int worker_limit(filch_executor *e) {
+    return (int)filch__pool_of(e)->limit;
+}
+
+static const struct filch__executor_ops ops = {
+    .submit = submit,
+    .wait = filch__worker_wait,
+    .shutdown = filch__pool_shutdown,
+    .destroy = filch__pool_destroy,
+    .stats = stats,
+    .max_workers = max_workers,
+    .worker_limit = worker_limit,
+};
+
+static int check(const filch_thread_options *o) {
+    if (o->size != sizeof *o)
+        return filch__error(
+            FILCH_EINVAL,
+            "filch_thread_executor: the size field is %zu, not %zu: make the options "
+            "with FILCH_THREAD_OPTIONS_INIT",
+            o->size, sizeof *o);
+    if (o->max_workers < 0 || o->max_workers > MAX_WORKERS)
+        return filch__error(
+            FILCH_EINVAL,
+            "filch_thread_executor: max_workers is %d, not 1 to %d, or 0 for the default",
+            o->max_workers, MAX_WORKERS);
+    if (o->max_spares < -1 || o->max_spares > MAX_WORKERS)
+        return filch__error(
+            FILCH_EINVAL,
+            "filch_thread_executor: max_spares is %d, not 1 to %d, -1 for none, or 0 for "
+            "the default",
+            o->max_spares, MAX_WORKERS);
+    if (o->stack_size != 0 && (o->stack_size < STACK_MIN || o->stack_size > STACK_MAX))
+        return filch__error(
+            FILCH_EINVAL,
+            "filch_thread_executor: stack_size is %zu, not %zu to %zu bytes, or 0 for the "
+            "default",
+            o->stack_size, STACK_MIN, STACK_MAX);
+    if (o->spin < -1 || o->spin > SPIN_MAX)
+        return filch__error(
+            FILCH_EINVAL,
+            "filch_thread_executor: spin is %lld, not 1 to %d nanoseconds, -1 for none, or "
+            "0 for the default",
+            (long long)o->spin, SPIN_MAX);
+    return 0;
+}
+
+/* The stack that a thread gets for the option: whole pages, and no less than the system asks for. */
+static size_t stack_size_of(size_t wanted) {
+    size_t least = filch__thread_stack_least(), page = 4096;
+    if (wanted == 0) return 0;
+    if (wanted < least) wanted = least;
+    return (wanted + page - 1) & ~(page - 1);
+}
+
+static int64_t spin_of(filch_nanoseconds wanted) {
+    if (wanted != 0) return wanted < 0 ? 0 : wanted;
+    return filch__cpus_usable() == 1 ? 0 : SPIN_DEFAULT;
+}
+
+static void fill(struct filch__pool *p, const filch_thread_options *o) {
+    static uint64_t serials;
+    const char *prefix = o->worker_name_prefix == NULL ? "filch" : o->worker_name_prefix;
+    uint32_t cpus = (uint32_t)filch__cpus_usable();
+    p->base.ops = &ops;
+    p->serial = fetch_add_relaxed(&serials, 1) + 1; /* relaxed: a number that is used once */
+    p->spin = spin_of(o->spin);
+    p->stack_size = stack_size_of(o->stack_size);
+    p->initializer = o->initializer;
+    p->initializer_arg = o->initializer_arg;
+    p->pin = o->pin;
+    strncpy(p->name, prefix, sizeof p->name - 1);
+    filch__stack_init(&p->injector);
+    p->sleep.max = o->max_workers != 0  ? (uint32_t)o->max_workers
+                   : cpus > MAX_WORKERS ? MAX_WORKERS
+                                        : cpus;
+    p->sleep.searchers = cpus;
+    p->limit = p->sleep.limit = p->sleep.max + (o->max_spares < 0    ? 0
+                                                : o->max_spares == 0 ? DEFAULT_SPARES
+                                                                     : (uint32_t)o->max_spares);
+}
+
+static struct filch__pool *create(const filch_thread_options *o) {
+    struct filch__pool *p = filch__alloc_aligned(_Alignof(struct filch__pool), sizeof *p);
+    if (p == NULL) return NULL;
+    fill(p, o);
+    p->home = filch__home_create(p->spin);
+    p->slots = filch__alloc_zeroed(p->limit * sizeof(struct filch__worker *));
+    if (p->home != NULL && p->slots != NULL) return p;
+    if (p->home != NULL) filch__home_release(p->home);
+    filch__free(p->slots);
+    filch__free(p);
+    return NULL;
+}
+
+int filch_thread_executor(const filch_thread_options *options, filch_executor **executor) {
+    static const filch_thread_options defaults = FILCH_THREAD_OPTIONS_INIT;
+    if (executor == NULL)
+        return filch__error_constant(FILCH_EINVAL,
+                                     "filch_thread_executor: the place for the executor is NULL");
+    if (options == NULL) options = &defaults;
+    int rc = check(options);
+    if (rc != 0) return rc;
+    struct filch__pool *p = create(options);
+    if (p == NULL)
+        return filch__error_constant(FILCH_ENOMEM, "filch_thread_executor: there is no memory");
+    *executor = &p->base;
+    return 0;
+}

@@ -1,0 +1,180 @@
+/* thread/pool.h: the thread executor: its workers, its injector, and what they share.
+ *
+ * Flow     filch_submit -> pool.c (submit) -> a deque or the injector -> crew.c (tell somebody) ->
+ *          worker.c (find, run) -> future.c (finish). Waiting: wait.c. The end: shutdown.c.
+ * State    slots[]: set once per index by whoever starts the worker, NULL again if that failed; freed
+ *          by destroy. ending: set by shutdown and by a failing initializer, never cleared. of a
+ *          worker: see the comments on its fields.
+ * Orders
+ *   C1 cas_acq_rel slots (create) -> C2 load_acquire slots (scan): the worker's fields
+ *   C3 cas_acq_rel slots_used (raise) -> C4 load_acquire slots_used (scan): a count that covers the slot
+ *   C5 fetch_or_seq_cst ending (set) -> C6 load_seq_cst ending (check): the cause of a break; with the fences of sleep.h and the takes of deque.h, see README.md, shutdown
+ *   C7 store_release ended (last worker) -> C8 load_acquire ended (shutdown): all tasks have ended
+ *   C9 store_release hand (empty) -> C10 load_acquire hand (drain): what was in the hand is queued, started or ended
+ *   C12 store_release busy (give heap) -> C11 exchange_acquire busy (take heap): the heap's lists
+ *   C13 cas_release outside (add heap) -> C14 load_acquire outside (scan): the heap's fields
+ *   C15 store_release outer (start, end) -> C16 load_acquire outer (help): outer_base is that of this task
+ *   C17 cas_acq_rel joiner (claim) -> C17 cas_acq_rel joiner (claim): one thread joins
+ *   C18 store_release joined (done) -> C19 load_acquire joined (wait): all threads are gone
+ *   C21 store_release life (give back) -> C20 cas_acquire life (claim): a worker without a thread is started by one
+ *   C22 store_release has_thread (start) -> C23 load_acquire has_thread (join): the thread's handle
+ *   C21 store_release life (give back) -> C26 load_acquire life (join): there is no thread to join
+ *   C27 cas_acq_rel cause (break) -> C28 load_acquire cause (refuse): the text
+ *   C24 store_release confirmed (start) -> C25 load_acquire confirmed (submit): there is a worker
+ * Progress of each part: see its file. */
+#ifndef FILCH_THREAD_POOL_H
+#define FILCH_THREAD_POOL_H
+
+#include "base/random.h"
+#include "executor_ops.h"
+#include "future.h"
+#include "os/park.h"
+#include "os/thread.h"
+#include "thread/deque.h"
+#include "thread/sleep.h"
+
+/* Bits of `ending`. */
+enum { POOL_CLOSING = 1, POOL_CANCELLING = 2, POOL_BROKEN = 4 };
+
+/* A worker without a thread, or with one that runs or is being started. */
+enum { WORKER_VACANT = 0, WORKER_CLAIMED = 1 };
+
+struct filch__worker {
+    /* The owner's own. */
+    struct filch__self self;
+    struct filch__pool *pool;
+    struct filch__heap *heap;
+    struct filch__random random;
+    uint32_t tick;      /* tasks run, for a look outside every so often */
+    uint32_t stale;     /* entries that may stand in `local` though their tasks were claimed */
+    bool searching;     /* counted as SEARCHING */
+    size_t stack_floor; /* deeper than this address no awaited task is run on top; 0: unknown */
+    pthread_t thread;   /* of whoever started it, then of whoever joins it */
+    uint32_t life;      /* WORKER_VACANT or WORKER_CLAIMED */
+    uint32_t has_thread;
+    uint64_t submitted, completed, stolen, attempts, parked, woken; /* statistics: own writes */
+    /* Read by others. */
+    own_lines uint64_t hand; /* odd while an entry may be neither queued nor started; grows */
+    filch_future *outer;     /* the outermost task, if it was started on an empty deque; or NULL */
+    int64_t outer_base;      /* bottom of `local` when it was started */
+    own_lines struct filch__parker parker;
+    struct filch__deque local;   /* submitted by tasks of this worker */
+    struct filch__deque inbound; /* taken from the injector, in order */
+};
+
+/* A heap for threads that are not workers: whoever has set `busy` owns it. */
+struct filch__outside_heap {
+    struct filch__outside_heap *next;
+    struct filch__heap *heap;
+    uint64_t submitted; /* by its owners */
+    uint32_t busy;
+};
+
+struct filch__pool {
+    filch_executor base;
+    /* Constant. */
+    uint64_t serial; /* no other pool of this process has the same */
+    struct filch__home *home;
+    struct filch__worker **slots; /* limit of them */
+    uint32_t limit;
+    int64_t spin;
+    size_t stack_size;
+    int (*initializer)(void *arg);
+    void *initializer_arg;
+    char name[16];
+    bool pin;
+    /* Seldom changed. */
+    uint32_t slots_used;
+    uint32_t confirmed; /* 1 once a thread has been started */
+    uint32_t ending;
+    struct filch__outside_heap *outside;
+    char *cause;        /* why it broke; owned; set before POOL_BROKEN */
+    int64_t next_start; /* no thread is started before this time, after a failure */
+    uint64_t started;   /* statistics */
+    /* The end. */
+    uint32_t ended;  /* 1 when no worker is left and none will come; slept on */
+    uint32_t joiner; /* 1 when somebody has claimed to join the threads */
+    uint32_t joined; /* 1 when they are joined; slept on */
+    own_lines struct filch__stack injector;
+    struct filch__sleep sleep;
+};
+
+static inline struct filch__pool *filch__pool_of(filch_executor *e) {
+    return container_of(e, struct filch__pool, base);
+}
+static inline struct filch__worker *filch__worker_of(struct filch__self *self) {
+    return container_of(self, struct filch__worker, self);
+}
+/* The calling thread's worker, if it is one of this pool. */
+static inline struct filch__worker *filch__pool_worker(struct filch__pool *p) {
+    struct filch__self *self = filch__self();
+    return self != NULL && self->executor == &p->base ? filch__worker_of(self) : NULL;
+}
+
+/* Workers that may exist: indices below this; slots may be NULL. */
+static inline uint32_t filch__pool_workers(struct filch__pool *p) {
+    return load_acquire(&p->slots_used); /* C4 <- C3 */
+}
+static inline struct filch__worker *filch__pool_slot(struct filch__pool *p, uint32_t i) {
+    return load_acquire(&p->slots[i]); /* C2 <- C1 */
+}
+static inline uint32_t filch__pool_ending(struct filch__pool *p) {
+    return load_seq_cst(&p->ending); /* C6 <- C5 */
+}
+
+/* crew.c: telling workers. */
+
+/* A worker is in the pool, or could be started: 0; else FILCH_EAGAIN or FILCH_ENOMEM. */
+int filch__crew_ensure_one(struct filch__pool *p);
+/* Wakes the sleeper or starts the worker that a transition of sleep.h has decided on. */
+void filch__crew_act(struct filch__pool *p, enum filch__wake what);
+/* Work was published: wakes or starts a worker if none searches (steps P2, P3). */
+static inline void filch__crew_tell(struct filch__pool *p) {
+    fence_seq_cst(); /* S1 -> S2 */
+    enum filch__wake what = sleep_want_worker(&p->sleep, true);
+    if (unlikely(what != WAKE_NOBODY)) filch__crew_act(p, what);
+}
+/* Is there an entry in any queue? Exact for what was published before the caller's fence. */
+bool filch__crew_sees_work(struct filch__pool *p);
+/* Unparks one sleeper (P4), after WAKING was set. */
+void filch__crew_unpark_one(struct filch__pool *p);
+/* Wakes all that sleep. */
+void filch__crew_wake_all(struct filch__pool *p);
+/* Called with the word after a worker was taken off: the last one, when closing, says so. */
+void filch__crew_one_less(struct filch__pool *p, uint64_t word);
+
+/* worker.c */
+
+struct filch__worker *filch__worker_create(struct filch__pool *p, uint32_t index);
+void filch__worker_destroy(struct filch__worker *w);
+void *filch__worker_main(void *worker);
+/* Runs an entry that the worker took: starts its task, or drops the entry if it is stale. */
+void filch__worker_handle(struct filch__worker *w, filch__entry entry);
+/* Runs a task that the worker has started; `drop`: with the reference of its entry. */
+void filch__worker_run(struct filch__worker *w, filch_future *f, bool drop);
+
+/* The hand holds what is neither queued nor started. Whoever drains the queues looks at it (shutdown.c):
+ * a take that the drainer has seen happens after the hand was opened. */
+static inline void filch__hand_open(struct filch__worker *w) {
+    store_relaxed(&w->hand,
+                  load_relaxed(&w->hand) | 1u); /* relaxed: the take that follows publishes it */
+}
+static inline void filch__hand_empty(struct filch__worker *w) {
+    uint64_t hand = load_relaxed(&w->hand);   /* relaxed: own field */
+    store_release(&w->hand, (hand | 1u) + 1); /* C9 -> C10 */
+}
+
+/* wait.c: ops->wait. */
+int filch__worker_wait(struct filch__self *self, filch_future *f, int64_t deadline);
+
+/* shutdown.c */
+
+int filch__pool_shutdown(filch_executor *e, unsigned flags);
+void filch__pool_destroy(filch_executor *e);
+/* Ends every future that has not started: cancelled, or failed with `cause` if that is not NULL. When
+ * it returns, none is left that was accepted before the flag in `ending` was set. */
+void filch__pool_drain(struct filch__pool *p, const char *cause);
+/* An initializer has failed: the executor breaks. */
+void filch__pool_break(struct filch__pool *p, int code, int worker);
+
+#endif

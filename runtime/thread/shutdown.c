@@ -1,0 +1,175 @@
+/* thread/shutdown.c: the end of a thread executor, by shutdown or because an initializer has failed.
+ *
+ * README.md has the steps (E1 to E6) and why nothing is lost: work that was accepted before the flag is
+ * found by the workers or by the drainer, work that races with it is taken back by its submitter. */
+#include "base/point.h"
+#include "error.h"
+#include "os/memory.h"
+#include "reclaim/reclaim.h"
+#include "thread/pool.h"
+#include <limits.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Ends one entry, whose reference the caller owns. */
+static void end_entry(filch_future *f, const char *cause) {
+    if (cause != NULL)
+        filch__future_try_fail(f, cause);
+    else
+        filch__future_try_cancel(f);
+    filch__future_drop(f);
+}
+
+static size_t drain_injector(struct filch__pool *p, const char *cause) {
+    size_t ended = 0;
+    struct filch__link *link = filch__chain_reverse(filch__stack_take_all(&p->injector));
+    while (link != NULL) {
+        struct filch__link *next = filch__link_next(link);
+        end_entry(container_of(link, filch_future, link), cause);
+        link = next;
+        ended++;
+    }
+    return ended;
+}
+
+static size_t drain_deque(struct filch__deque *d, const char *cause) {
+    size_t ended = 0;
+    for (;;) {
+        filch__entry entry;
+        enum filch__steal outcome = filch__deque_steal(d, &entry);
+        if (outcome == STEAL_EMPTY) return ended;
+        if (outcome == STEAL_LOST) continue;
+        end_entry(filch__entry_future(entry), cause);
+        ended++;
+    }
+}
+
+/* Ends everything that is queued; returns how many entries that were. */
+static size_t drain_queues(struct filch__pool *p, const char *cause) {
+    size_t ended = drain_injector(p, cause);
+    uint32_t n = filch__pool_workers(p);
+    for (uint32_t i = 0; i < n; i++) {
+        struct filch__worker *w = filch__pool_slot(p, i);
+        if (w == NULL) continue;
+        ended += drain_deque(&w->inbound, cause) + drain_deque(&w->local, cause);
+    }
+    return ended;
+}
+
+/* The sum of all hands, waiting until each but the caller's is empty. Hands only grow, so that two equal
+ * sums mean that none was opened in between. */
+static uint64_t sum_of_empty_hands(struct filch__pool *p) {
+    struct filch__worker *own = filch__pool_worker(p);
+    uint64_t sum = 0;
+    uint32_t n = filch__pool_workers(p);
+    for (uint32_t i = 0; i < n; i++) {
+        struct filch__worker *w = filch__pool_slot(p, i);
+        uint64_t hand;
+        if (w == NULL || w == own) continue;
+        while ((hand = load_acquire(&w->hand)) & 1) /* C10 <- C9 */
+            sched_yield();
+        sum += hand;
+    }
+    return sum;
+}
+
+void filch__pool_drain(struct filch__pool *p, const char *cause) {
+    for (;;) {
+        uint64_t before = sum_of_empty_hands(p);
+        if (drain_queues(p, cause) == 0 && sum_of_empty_hands(p) == before) return;
+    }
+}
+
+/* E1, E2: no submit is accepted any more; workers without work go. */
+static void close_pool(struct filch__pool *p, unsigned flags) {
+    fetch_or_seq_cst(&p->ending, POOL_CLOSING | flags); /* C5 -> C6 */
+    POINT("shutdown.flag");
+    filch__crew_one_less(p, sleep_close(&p->sleep) | CLOSING_BIT);
+    fence_seq_cst(); /* S1 -> S2 */
+    filch__crew_wake_all(p);
+}
+
+static void wait_for_end(struct filch__pool *p) {
+    while (load_acquire(&p->ended) == 0) /* C8 <- C7 */
+        filch__futex_wait(&p->ended, 0, FILCH_FOREVER);
+}
+
+static void join_worker(struct filch__worker *w) {
+    if (w == NULL || load_acquire(&w->life) == WORKER_VACANT) return; /* C26 <- C21 */
+    while (load_acquire(&w->has_thread) == 0)                         /* C23 <- C22 */
+        sched_yield();
+    filch__thread_join(w->thread);
+}
+
+/* Joins the threads, or waits until another caller has done it. */
+static void join_all(struct filch__pool *p) {
+    uint32_t no = 0;
+    if (cas_acq_rel(&p->joiner, &no, 1u)) { /* C17 -> C17 */
+        for (uint32_t i = 0; i < filch__pool_workers(p); i++) join_worker(filch__pool_slot(p, i));
+        store_release(&p->joined, 1u); /* C18 -> C19 */
+        filch__futex_wake(&p->joined, INT_MAX);
+    }
+    while (load_acquire(&p->joined) == 0) /* C19 <- C18 */
+        filch__futex_wait(&p->joined, 0, FILCH_FOREVER);
+}
+
+int filch__pool_shutdown(filch_executor *e, unsigned flags) {
+    struct filch__pool *p = filch__pool_of(e);
+    if ((flags & FILCH_WAIT) != 0 && filch__pool_worker(p) != NULL)
+        return filch__error_constant(
+            FILCH_EDEADLK, "shutdown: a worker of the executor cannot wait for its own end: "
+                           "leave out FILCH_WAIT, or shut down from another thread");
+    bool cancel = (flags & FILCH_CANCEL_PENDING) != 0;
+    close_pool(p, cancel ? POOL_CANCELLING : 0);
+    if (cancel) filch__pool_drain(p, NULL);
+    if ((flags & FILCH_WAIT) != 0) {
+        wait_for_end(p);
+        join_all(p);
+    }
+    return 0;
+}
+
+void filch__pool_break(struct filch__pool *p, int code, int worker) {
+    enum { CAUSE_SIZE = 120 };
+    static const char no_memory[] = "the executor broke: an initializer failed";
+    char *none = NULL, *cause = filch__alloc(CAUSE_SIZE);
+    if (cause != NULL)
+        snprintf(cause, CAUSE_SIZE, "the executor broke: the initializer of worker %d returned %d",
+                 worker, code);
+    if (cause != NULL && !cas_acq_rel(&p->cause, &none, cause)) /* C27 -> C28 */
+        filch__free(cause);
+    close_pool(p, POOL_BROKEN);
+    const char *text = load_acquire(&p->cause); /* C28 <- C27 */
+    filch__pool_drain(p, text != NULL ? text : no_memory);
+}
+
+/* The entries that are left are stale: their tasks ended elsewhere, or were taken back. */
+static void drop_stale(struct filch__pool *p) {
+    (void)drain_queues(p, NULL);
+}
+
+static void free_outside_heaps(struct filch__pool *p) {
+    struct filch__outside_heap *o = load_acquire(&p->outside); /* C14 <- C13 */
+    while (o != NULL) {
+        struct filch__outside_heap *next = o->next;
+        (void)exchange_acquire(&o->busy, 1u); /* C11 <- C12 */
+        filch__heap_seal(o->heap);
+        filch__free(o);
+        o = next;
+    }
+}
+
+void filch__pool_destroy(filch_executor *e) {
+    struct filch__pool *p = filch__pool_of(e);
+    drop_stale(p);
+    for (uint32_t i = 0; i < p->limit; i++) {
+        struct filch__worker *w = filch__pool_slot(p, i);
+        if (w != NULL) filch__worker_destroy(w);
+    }
+    free_outside_heaps(p);
+    filch__free(load_acquire(&p->cause)); /* C28 <- C27 */
+    filch__free(p->slots);
+    filch__home_release(p->home);
+    filch__free(p);
+}

@@ -1,0 +1,316 @@
+/* thread/worker.c: a worker's life: find an entry, run it, and sleep when there is none.
+ *
+ * Flow     filch__worker_main -> find (own queue; every 61st time outside first; the injector; others)
+ *          -> filch__worker_handle -> task.c -> future.c.
+ * Policy   what is tried first stands in next_own, take_outside and steal_somewhere, and nowhere else.
+ * Steps    W1 to W6 are those of README.md. */
+#include "base/point.h"
+#include "error.h"
+#include "os/clock.h"
+#include "os/cpus.h"
+#include "os/memory.h"
+#include "task.h"
+#include "thread/pool.h"
+
+/* Every so many entries a worker looks outside first, so that work which submits itself again starves
+ * nobody. A prime, so that it does not beat with the period of a program; 61 as in Go's scheduler. */
+#define OUTSIDE_EVERY 61
+/* Entries of a new deque; it doubles as needed. */
+#define DEQUE_CAPACITY 256
+/* Entries that a thief takes from another's inbound deque at a time, at most. */
+#define HALF_LIMIT 32
+/* Stack that is kept for the user's code under the floor, bytes; a quarter of a small stack. */
+#define STACK_RESERVE ((size_t)64 << 10)
+/* Looks between two looks at the clock while searching; one takes some 50 ns. */
+#define LOOKS_PER_CLOCK 8
+
+struct filch__worker *filch__worker_create(struct filch__pool *p, uint32_t index) {
+    struct filch__worker *w = filch__alloc_aligned(_Alignof(struct filch__worker), sizeof *w);
+    if (w == NULL) return NULL;
+    w->self.executor = &p->base;
+    w->self.index = (int)index;
+    w->pool = p;
+    filch__random_init(&w->random, index);
+    bool local = filch__deque_init(&w->local, DEQUE_CAPACITY);
+    bool inbound = filch__deque_init(&w->inbound, DEQUE_CAPACITY);
+    if (local && inbound) w->heap = filch__heap_create(p->home, filch__home_release);
+    if (w->heap == NULL) {
+        filch__worker_destroy(w);
+        return NULL;
+    }
+    filch__home_retain(p->home);
+    return w;
+}
+
+void filch__worker_destroy(struct filch__worker *w) {
+    filch__deque_fini(&w->local);
+    filch__deque_fini(&w->inbound);
+    if (w->heap != NULL) filch__heap_seal(w->heap);
+    filch__free(w);
+}
+
+/* Entries in order, behind what stands in the own inbound deque. Where there is no memory for that they
+ * go back to the injector: late, but not lost. */
+static void keep_inbound(struct filch__worker *w, filch__entry entry) {
+    if (unlikely(!filch__deque_push(&w->inbound, entry)))
+        filch__stack_push(&w->pool->injector, &filch__entry_future(entry)->link);
+}
+
+/* The older half of what another worker has taken from the injector. */
+static filch__entry share_inbound(struct filch__worker *w) {
+    filch__entry entries[HALF_LIMIT];
+    struct filch__pool *p = w->pool;
+    uint32_t n = filch__pool_workers(p);
+    for (uint32_t i = 0; i < n; i++) {
+        struct filch__worker *victim = filch__pool_slot(p, i);
+        int count = 0;
+        if (victim == NULL || victim == w || filch__deque_is_empty(&victim->inbound)) continue;
+        count_own(&w->attempts, 1);
+        if (filch__deque_steal_half(&victim->inbound, entries, HALF_LIMIT, &count) != STEAL_OK)
+            continue;
+        count_own(&w->stolen, (uint64_t)count);
+        for (int k = 1; k < count; k++) keep_inbound(w, entries[k]);
+        return entries[0];
+    }
+    return ENTRY_NONE;
+}
+
+/* All that is in the injector, in the order of submission: the oldest is returned. */
+static filch__entry empty_injector(struct filch__worker *w) {
+    struct filch__link *chain = filch__stack_take_all(&w->pool->injector);
+    POINT("worker.injector.taken");
+    chain = filch__chain_reverse(chain);
+    if (chain == NULL) return ENTRY_NONE;
+    struct filch__link *link = filch__link_next(chain);
+    while (link != NULL) {
+        struct filch__link *next = filch__link_next(link);
+        keep_inbound(w, filch__entry_of_future(container_of(link, filch_future, link)));
+        link = next;
+    }
+    return filch__entry_of_future(container_of(chain, filch_future, link));
+}
+
+/* Work from outside. A new batch is taken only when the earlier ones are used up. */
+static filch__entry take_outside(struct filch__worker *w) {
+    filch__entry entry = filch__deque_take(&w->inbound);
+    if (entry != ENTRY_NONE) return entry;
+    entry = share_inbound(w);
+    if (entry != ENTRY_NONE || filch__stack_is_empty(&w->pool->injector)) return entry;
+    return empty_injector(w);
+}
+
+/* What a busy worker runs next, without looking into others' own queues. */
+static filch__entry next_own(struct filch__worker *w) {
+    if (++w->tick % OUTSIDE_EVERY == 0) {
+        filch__entry entry = take_outside(w);
+        if (entry != ENTRY_NONE) return entry;
+    }
+    filch__entry entry = filch__deque_pop(&w->local);
+    return entry != ENTRY_NONE ? entry : take_outside(w);
+}
+
+/* One round over the others, from a random one on. */
+static filch__entry steal_somewhere(struct filch__worker *w) {
+    struct filch__pool *p = w->pool;
+    uint32_t n = filch__pool_workers(p), at = filch__random_below(&w->random, n);
+    for (uint32_t i = 0; i < n; i++, at = at + 1 == n ? 0 : at + 1) {
+        struct filch__worker *victim = filch__pool_slot(p, at);
+        filch__entry entry;
+        if (victim == NULL || victim == w || filch__deque_is_empty(&victim->local)) continue;
+        count_own(&w->attempts, 1);
+        if (filch__deque_steal(&victim->local, &entry) != STEAL_OK) continue;
+        count_own(&w->stolen, 1);
+        return entry;
+    }
+    return ENTRY_NONE;
+}
+
+/* Everything that there is, once. */
+static filch__entry look(struct filch__worker *w) {
+    filch__hand_open(w);
+    filch__entry entry = next_own(w);
+    if (entry == ENTRY_NONE) entry = steal_somewhere(w);
+    if (entry == ENTRY_NONE) filch__hand_empty(w);
+    return entry;
+}
+
+/* SEARCHING or BUSY to BUSY with an entry; the last searcher sees to it that others search on (W4). */
+static void found(struct filch__worker *w) {
+    if (!w->searching) return;
+    w->searching = false;
+    if (!sleep_found(&w->pool->sleep)) return;
+    fence_seq_cst(); /* S2 <- S1 */
+    if (filch__crew_sees_work(w->pool)) filch__crew_tell(w->pool);
+}
+
+/* Looks for as long as a worker spins (W1). */
+static filch__entry spin(struct filch__worker *w) {
+    int64_t end = 0;
+    for (uint32_t i = 1;; i++) {
+        filch__entry entry = look(w);
+        if (entry != ENTRY_NONE || filch__pool_ending(w->pool) != 0) return entry;
+        if (!w->searching || w->pool->spin <= 0) return ENTRY_NONE;
+        cpu_relax();
+        if (i % LOOKS_PER_CLOCK != 0) continue;
+        int64_t now = filch__now();
+        if (end == 0) end = now + w->pool->spin;
+        if (now >= end) return ENTRY_NONE;
+    }
+}
+
+/* Sleeps unless there is something to do (W2, W3, W5). SEARCHING afterwards. */
+static void sleep_until_told(struct filch__worker *w) {
+    struct filch__pool *p = w->pool;
+    filch__deque_collect(&w->local);
+    filch__deque_collect(&w->inbound);
+    filch__park_prepare(&w->parker);
+    sleep_announce(&p->sleep, w->searching);
+    POINT("worker.announced");
+    fence_seq_cst(); /* S2 <- S1 */
+    if (filch__crew_sees_work(p) || filch__pool_ending(p) != 0) {
+        filch__park_cancel(&w->parker);
+    } else {
+        count_own(&w->parked, 1);
+        filch__park_sleep(&w->parker);
+        count_own(&w->woken, 1);
+    }
+    sleep_leave(&p->sleep);
+    w->searching = true;
+}
+
+/* SEARCHING, and the executor is ending: if nothing is queued, the worker goes (W6). What was published
+ * before the end is seen; what races with it is refused or taken back by who submits it. */
+static bool leave_for_ever(struct filch__worker *w) {
+    if (filch__pool_ending(w->pool) == 0 || !w->searching) return false;
+    fence_seq_cst(); /* S2 <- S1 */
+    if (filch__crew_sees_work(w->pool)) return false;
+    filch__crew_one_less(w->pool, sleep_exit(&w->pool->sleep));
+    return true;
+}
+
+/* The next entry; ENTRY_NONE: the worker has left. */
+static filch__entry find(struct filch__worker *w) {
+    if (!w->searching) {
+        filch__hand_open(w);
+        filch__entry entry = next_own(w);
+        if (likely(entry != ENTRY_NONE)) return entry;
+        filch__hand_empty(w);
+        w->searching = sleep_try_search(&w->pool->sleep);
+    }
+    for (;;) {
+        filch__entry entry = spin(w);
+        if (entry != ENTRY_NONE) {
+            found(w);
+            return entry;
+        }
+        if (leave_for_ever(w)) return ENTRY_NONE;
+        sleep_until_told(w);
+    }
+}
+
+/* One too many is awake since a blocked worker came back: this one sleeps. Its queues are for the
+ * others, each of which looks at them before it sleeps. */
+static void retire_if_too_many(struct filch__worker *w) {
+    struct filch__sleep *s = &w->pool->sleep;
+    if (likely(filch__pool_workers(w->pool) <= s->max) || w->searching) return;
+    filch__park_prepare(&w->parker);
+    if (!sleep_retire(s)) {
+        /* A wake-up that was meant for a sleeper goes on to it. */
+        if (!filch__park_cancel(&w->parker)) filch__crew_unpark_one(w->pool);
+        return;
+    }
+    fence_seq_cst(); /* S2 <- S1 */
+    if (filch__pool_ending(w->pool) == 0) {
+        count_own(&w->parked, 1);
+        filch__park_sleep(&w->parker);
+        count_own(&w->woken, 1);
+    } else {
+        filch__park_cancel(&w->parker);
+    }
+    sleep_leave(s);
+    w->searching = true;
+}
+
+/* A future is about to be told as done while the worker counts as searching: it does not search while
+ * it runs callbacks. */
+static void stop_searching(void *worker) {
+    found(worker);
+}
+
+/* Before its future is done a worker counts as idle, if it has nothing else to do: whoever sees the
+ * end and submits again finds an idle worker, and starts no other. */
+static void search_if_idle(struct filch__worker *w) {
+    if (filch__deque_is_empty(&w->local) && filch__deque_is_empty(&w->inbound) &&
+        filch__stack_is_empty(&w->pool->injector))
+        w->searching = sleep_try_search(&w->pool->sleep);
+}
+
+void filch__worker_run(struct filch__worker *w, filch_future *f, bool drop) {
+    bool outermost = w->self.run == NULL;
+    int64_t base = filch__deque_bottom(&w->local);
+    if (outermost) {
+        store_relaxed(&w->outer_base, base); /* relaxed: C15 publishes it */
+        store_release(&w->outer, f);         /* C15 -> C16 */
+    }
+    filch__task_run(&w->self, f, base);
+    count_own(&w->completed, 1);
+    if (outermost) {
+        store_release(&w->outer, NULL); /* C15 -> C16 */
+        search_if_idle(w);
+    }
+    filch__future_finish(f, LIFE_FINISHED, drop, stop_searching, w);
+}
+
+void filch__worker_handle(struct filch__worker *w, filch__entry entry) {
+    struct filch__pool *p = w->pool;
+    filch_future *f = filch__entry_future(entry);
+    unsigned ending = filch__pool_ending(p);
+    if (unlikely((ending & (POOL_CANCELLING | POOL_BROKEN)) != 0)) {
+        if ((ending & POOL_BROKEN) != 0)
+            filch__future_try_fail(f, p->cause);
+        else
+            filch__future_try_cancel(f);
+        filch__hand_empty(w);
+        filch__future_drop(f);
+        return;
+    }
+    if (likely(state_start(&f->state, w->self.index))) {
+        filch__hand_empty(w);
+        filch__worker_run(w, f, true);
+    } else {
+        filch__hand_empty(w);
+        if (w->stale != 0) w->stale--;
+        filch__future_drop(f);
+    }
+}
+
+/* In the new thread: what it knows of itself. False: the initializer has failed. */
+static bool begin(struct filch__worker *w) {
+    struct filch__pool *p = w->pool;
+    size_t low = filch__thread_stack_low();
+    size_t room = low == 0 ? 0 : (size_t)__builtin_frame_address(0) - low;
+    filch__thread.self = &w->self;
+    filch__heap_mine = w->heap;
+    w->stack_floor = low == 0 ? 0 : low + (room / 4 < STACK_RESERVE ? room / 4 : STACK_RESERVE);
+    w->searching = true;
+    filch__thread_name(p->name, w->self.index);
+    if (p->pin) filch__cpus_pin(w->self.index);
+    if (p->initializer == NULL) return true;
+    found(w);
+    int rc = p->initializer(p->initializer_arg);
+    if (rc != 0) filch__pool_break(p, rc, w->self.index);
+    return rc == 0;
+}
+
+void *filch__worker_main(void *argument) {
+    struct filch__worker *w = argument;
+    begin(w);
+    for (;;) {
+        retire_if_too_many(w);
+        filch__entry entry = find(w);
+        if (entry == ENTRY_NONE) break;
+        filch__worker_handle(w, entry);
+    }
+    filch__heap_mine = NULL;
+    return NULL;
+}
