@@ -49,28 +49,29 @@ static bool add_region(struct filch__heap *heap) {
     return true;
 }
 
-static struct filch__block *add_block(struct filch__heap *heap, unsigned class) {
+static struct filch__block *add_block(struct filch__heap *heap, unsigned size_class) {
     if (heap->unused == heap->unused_end && !add_region(heap)) return NULL;
     struct filch__block *block = (struct filch__block *)(void *)heap->unused;
     heap->unused += FILCH__BLOCK_SIZE;
     block->heap = heap;
     block->home = heap->home;
     block->region = heap->regions;
-    block->object_size = FILCH__SLAB_SMALLEST + class * FILCH__SLAB_UNIT;
+    block->object_size = FILCH__SLAB_SMALLEST + size_class * FILCH__SLAB_UNIT;
     block->carved = 0;
-    heap->lists[class].block = block;
+    heap->lists[size_class].block = block;
     return block;
 }
 
-noinline void *filch__slab_alloc_slow(struct filch__heap *heap, unsigned class) {
-    if (load_relaxed(&heap->remote[class]) != NULL) { /* relaxed: M2 takes it */
-        heap->lists[class].free = exchange_acquire(&heap->remote[class], NULL); /* M2 <- M1 */
-        return filch__slab_alloc(heap, class);
+noinline void *filch__slab_alloc_slow(struct filch__heap *heap, unsigned size_class) {
+    if (load_relaxed(&heap->remote[size_class]) != NULL) { /* relaxed: M2 takes it */
+        heap->lists[size_class].free =
+            exchange_acquire(&heap->remote[size_class], NULL); /* M2 <- M1 */
+        return filch__slab_alloc(heap, size_class);
     }
-    struct filch__block *block = heap->lists[class].block;
+    struct filch__block *block = heap->lists[size_class].block;
     if (block == NULL ||
         HEADER_SIZE + (block->carved + 1) * (size_t)block->object_size > FILCH__BLOCK_SIZE) {
-        block = add_block(heap, class);
+        block = add_block(heap, size_class);
         if (block == NULL) return NULL;
     }
     return (char *)block + HEADER_SIZE + block->carved++ * (size_t)block->object_size;
@@ -93,9 +94,9 @@ static void drop_live(struct filch__block *region, int64_t count) {
     drop_region(heap);
 }
 
-noinline void filch__slab_free_remote(struct filch__heap *heap, void *object, unsigned class) {
+noinline void filch__slab_free_remote(struct filch__heap *heap, void *object, unsigned size_class) {
     struct filch__free_object *freed = object;
-    struct filch__free_object *top = load_acquire(&heap->remote[class]); /* M4 <- M3 */
+    struct filch__free_object *top = load_acquire(&heap->remote[size_class]); /* M4 <- M3 */
     do {
         if (top == &sealed) {
             drop_live(filch__slab_block(object)->region, 1);
@@ -103,7 +104,7 @@ noinline void filch__slab_free_remote(struct filch__heap *heap, void *object, un
         }
         freed->next = top;
         POINT("slab.remote.push");
-    } while (!cas_weak_release(&heap->remote[class], &top, freed)); /* M1 -> M2, M3 */
+    } while (!cas_weak_release(&heap->remote[size_class], &top, freed)); /* M1 -> M2, M3 */
 }
 
 /* Takes the objects of a chain off the count of live objects of their regions. */
@@ -120,9 +121,10 @@ void filch__heap_seal(struct filch__heap *heap) {
     for (struct filch__block *region = heap->regions; region != NULL; region = region->next)
         for (size_t at = FILCH__BLOCK_SIZE; at < region->size; at += FILCH__BLOCK_SIZE)
             region->carved += ((struct filch__block *)(void *)((char *)region + at))->carved;
-    for (unsigned class = 0; class < FILCH__SLAB_CLASSES; class ++) {
-        uncount_chain(heap->lists[class].free);
-        uncount_chain(exchange_acq_rel(&heap->remote[class], &sealed)); /* M3 -> M4; M3 <- M1 */
+    for (unsigned size_class = 0; size_class < FILCH__SLAB_CLASSES; size_class++) {
+        uncount_chain(heap->lists[size_class].free);
+        uncount_chain(
+            exchange_acq_rel(&heap->remote[size_class], &sealed)); /* M3 -> M4; M3 <- M1 */
     }
     POINT("slab.seal.counted");
     for (struct filch__block *region = heap->regions, *next; region != NULL; region = next) {

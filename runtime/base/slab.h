@@ -74,8 +74,8 @@ struct filch__heap *filch__heap_create(void *home, void (*home_release)(void *))
  * or with its last object. */
 void filch__heap_seal(struct filch__heap *heap);
 
-void *filch__slab_alloc_slow(struct filch__heap *heap, unsigned class);
-void filch__slab_free_remote(struct filch__heap *heap, void *object, unsigned class);
+void *filch__slab_alloc_slow(struct filch__heap *heap, unsigned size_class);
+void filch__slab_free_remote(struct filch__heap *heap, void *object, unsigned size_class);
 
 /* The class for size <= FILCH__SLAB_LARGEST bytes. */
 static inline unsigned filch__slab_class(size_t size) {
@@ -112,11 +112,11 @@ void __asan_unpoison_memory_region(void const volatile *start, size_t size);
 #endif
 
 /* Owner: an object, with arbitrary contents, or NULL. */
-static inline void *filch__slab_alloc(struct filch__heap *heap, unsigned class) {
-    struct filch__free_object *object = heap->lists[class].free;
-    if (unlikely(object == NULL)) return filch__slab_alloc_slow(heap, class);
-    heap->lists[class].free = object->next;
-    slab_unpoison(object, FILCH__SLAB_SMALLEST + class * FILCH__SLAB_UNIT);
+static inline void *filch__slab_alloc(struct filch__heap *heap, unsigned size_class) {
+    struct filch__free_object *object = heap->lists[size_class].free;
+    if (unlikely(object == NULL)) return filch__slab_alloc_slow(heap, size_class);
+    heap->lists[size_class].free = object->next;
+    slab_unpoison(object, FILCH__SLAB_SMALLEST + size_class * FILCH__SLAB_UNIT);
     return object;
 }
 
@@ -124,14 +124,14 @@ static inline void *filch__slab_alloc(struct filch__heap *heap, unsigned class) 
 static inline void filch__slab_free(void *object) {
     struct filch__block *block = filch__slab_block(object);
     struct filch__heap *heap = block->heap;
-    unsigned class = filch__slab_class(block->object_size);
+    unsigned size_class = filch__slab_class(block->object_size);
     struct filch__free_object *freed = object;
     slab_poison(freed + 1, block->object_size - sizeof *freed);
     if (heap == filch__heap_mine) {
-        freed->next = heap->lists[class].free;
-        heap->lists[class].free = freed;
+        freed->next = heap->lists[size_class].free;
+        heap->lists[size_class].free = freed;
     } else {
-        filch__slab_free_remote(heap, object, class);
+        filch__slab_free_remote(heap, object, size_class);
     }
 }
 

@@ -71,10 +71,9 @@ static bool run_own_descendant(struct filch__worker *w) {
 static bool run_their_descendant(struct filch__worker *w, filch_future *f, int runner) {
     struct filch__worker *victim = filch__pool_slot(w->pool, (uint32_t)runner);
     filch__entry entry;
-    if (load_acquire(&victim->outer) != f) return false; /* C16 <- C15 */
-    /* relaxed: top only grows, outer_base is ordered by C16 */
-    if (load_relaxed(&victim->local.top) < load_relaxed(&victim->outer_base))
-        return false; /* relaxed: see above */
+    if (load_acquire(&victim->outer) != f) return false;       /* C16 <- C15 */
+    int64_t base = load_relaxed(&victim->outer_base);          /* relaxed: ordered by C16 */
+    if (load_relaxed(&victim->local.top) < base) return false; /* relaxed: it only grows */
     if (filch__deque_is_empty(&victim->local)) return false;
     count_own(&w->attempts, 1);
     filch__hand_open(w);

@@ -1,0 +1,100 @@
+/* options.c: see options.h, and usage() for what there is.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "options.h"
+
+#include "machine.h"
+#include "workload.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_THREADS = 4096 }; /* filch's own limit */
+
+static void usage(void) {
+    printf("usage: filch-bench [options]\n"
+           "\n"
+           "Races filch against a naive mutex pool and a sequential loop, and prints a table.\n"
+           "\n"
+           "  --quick         fewer rounds: rough figures, soon\n"
+           "  --threads N     workers of each pool, 1 to %d (default: the CPUs that this process\n"
+           "                  may use, here %d)\n"
+           "  --json FILE     also write each measurement to FILE, in Google Benchmark's format\n"
+           "  --filter TEXT   only rows whose title contains TEXT\n"
+           "  --list          print the titles of the rows\n"
+           "  --help          print this\n"
+           "\n"
+           "Exit status: 0 all results were right, 1 some were not or the race could not be run,\n"
+           "2 the command line is wrong.\n",
+           MAX_THREADS, machine_cpus());
+}
+
+static enum options_verdict fail(const char *text, const char *value) {
+    fprintf(stderr, "filch-bench: %s%s\nTry 'filch-bench --help'.\n", text, value);
+    return OPTIONS_ERROR;
+}
+
+static bool parse_threads(const char *text, int *threads) {
+    char *end;
+    errno = 0;
+    long value = strtol(text, &end, 10);
+    if (errno != 0 || end == text || *end != '\0' || value < 1 || value > MAX_THREADS) return false;
+    *threads = (int)value;
+    return true;
+}
+
+static bool selects_something(const bench_options *options) {
+    for (size_t i = 0; i < workloads_length; i++)
+        if (options_select(options, workloads[i].title)) return true;
+    return false;
+}
+
+static void list_rows(void) {
+    for (size_t i = 0; i < workloads_length; i++) puts(workloads[i].title);
+}
+
+/* What getopt_long found, one option at a time. OPTIONS_RUN: go on. */
+static enum options_verdict take(int option, char **argv, int seen, bench_options *options) {
+    switch (option) {
+    case 'q': options->quick = true; return OPTIONS_RUN;
+    case 'j': options->json = optarg; return OPTIONS_RUN;
+    case 'f': options->filter = optarg; return OPTIONS_RUN;
+    case 't':
+        if (parse_threads(optarg, &options->threads)) return OPTIONS_RUN;
+        return fail("--threads wants a number from 1 to 4096, not ", optarg);
+    case 'l': list_rows(); return OPTIONS_EXIT;
+    case 'h': usage(); return OPTIONS_EXIT;
+    case ':': return fail("a value is missing after ", argv[seen]);
+    default: return fail("unknown option ", argv[seen]);
+    }
+}
+
+enum options_verdict options_parse(int argc, char **argv, bench_options *options) {
+    static const struct option known[] = {
+        {"quick", no_argument, NULL, 'q'},
+        {"threads", required_argument, NULL, 't'},
+        {"json", required_argument, NULL, 'j'},
+        {"filter", required_argument, NULL, 'f'},
+        {"list", no_argument, NULL, 'l'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    *options = (bench_options){.threads = machine_cpus()};
+    for (;;) {
+        int seen = optind;
+        int option = getopt_long(argc, argv, "+:h", known, NULL);
+        if (option == -1) break;
+        enum options_verdict verdict = take(option, argv, seen, options);
+        if (verdict != OPTIONS_RUN) return verdict;
+    }
+    if (optind < argc) return fail("unexpected argument ", argv[optind]);
+    if (!selects_something(options)) return fail("no row has this in its title: ", options->filter);
+    return OPTIONS_RUN;
+}
+
+bool options_select(const bench_options *options, const char *title) {
+    return options->filter == NULL || strstr(title, options->filter) != NULL;
+}

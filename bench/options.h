@@ -1,0 +1,25 @@
+/* options.h: what the command line says.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef BENCH_OPTIONS_H
+#define BENCH_OPTIONS_H
+
+#include <stdbool.h>
+
+typedef struct bench_options {
+    bool quick;         /* fewer rounds */
+    int threads;        /* workers of each pool, 1 or more */
+    const char *json;   /* file to write; NULL: none */
+    const char *filter; /* only rows whose title contains this; NULL: all */
+} bench_options;
+
+enum options_verdict { OPTIONS_RUN, OPTIONS_EXIT, OPTIONS_ERROR };
+
+/* Reads the command line. OPTIONS_EXIT: it asked for the help or the list, which is on stdout now.
+ * OPTIONS_ERROR: something is wrong with it, and stderr says what. */
+enum options_verdict options_parse(int argc, char **argv, bench_options *options);
+
+/* Is this row asked for? */
+bool options_select(const bench_options *options, const char *title);
+
+#endif

@@ -1,0 +1,20 @@
+/* report.h: what the race shows.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef BENCH_REPORT_H
+#define BENCH_REPORT_H
+
+#include "machine.h"
+#include "race.h"
+
+/* Where and how the figures came about; before the race, so that one can see what runs. */
+void report_machine(const bench_machine *machine);
+
+/* The table: a row per workload, a column per contestant, then filch against each other contestant.
+ * Below it, whether filch is ahead. */
+void report_table(const race_results *results);
+
+/* What explains the table: CPU time, and what filch counted. */
+void report_causes(const race_results *results);
+
+#endif

@@ -1,0 +1,216 @@
+/* sanitizer_main.c: runs Criterion's tests in the sanitizer builds, in place of Criterion's own main.
+ *
+ * Why: two things of Criterion 2.4 fail there.
+ *   1. Its sandbox maps an arena at a random address below 2^44, which ThreadSanitizer keeps for its
+ *      shadow: "Could not initialize inheritable arena", or a crash, in most runs.
+ *   2. It has the verdict of a test before the process of that test ends, so that what the sanitizers
+ *      find at exit (leaks, races in destructors) is printed and the test passes.
+ *
+ * Flow: main() forks one child per test; the child calls the test as Criterion's macros have registered
+ * it, and ends through exit(), so that the sanitizer decides on the exit status. Output is the TAP that
+ * Criterion prints with --tap=-. The functions of libcriterion.so that its macros call to report an
+ * assertion are defined here instead; the linker prefers these.
+ *
+ * Supported: Test, TestSuite (init, fini, disabled, timeout), ParameterizedTest, exit_code, signal,
+ * cr_assert..., cr_expect..., cr_skip. Timeouts are stretched by TIMEOUT_FACTOR. A failed cr_assert
+ * ends the process of its test at once, without fini. Arguments are ignored.
+ *
+ * SPDX-License-Identifier: MIT */
+#include <stdint.h> /* before Criterion, whose types.h forgets it */
+
+#include <criterion/criterion.h>
+#include <criterion/internal/assert/types.h>
+#include <criterion/parameterized.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* What a test with a time limit may take longer under a sanitizer on a busy machine. */
+#define TIMEOUT_FACTOR 20.0
+#define EXIT_FAILED 1
+#define EXIT_SKIPPED 77
+
+/* The linker makes these: start and end of the sections that Test and TestSuite fill. */
+extern struct criterion_test *__start_cr_tst[] __attribute__((weak));
+extern struct criterion_test *__stop_cr_tst[] __attribute__((weak));
+extern struct criterion_suite *__start_cr_sts[] __attribute__((weak));
+extern struct criterion_suite *__stop_cr_sts[] __attribute__((weak));
+
+struct verdicts {
+    int run;
+    int failed;
+};
+
+/* In the child: what it runs, and whether a cr_expect has failed. */
+static const struct criterion_test *current;
+static const struct criterion_test_extra_data *current_suite;
+static void *current_parameter;
+static int expectation_failed;
+
+int main(int argc, char **argv);
+
+/* What the macros call ------------------------------------------------------------------------ */
+
+void criterion_internal_test_setup(void) {
+    if (current_suite && current_suite->init) current_suite->init();
+    if (current->data->init) current->data->init();
+}
+
+void criterion_internal_test_main(void (*test)(void)) {
+    if (current->data->kind_ == CR_TEST_PARAMETERIZED)
+        ((void (*)(void *))test)(current_parameter);
+    else
+        test();
+}
+
+void criterion_internal_test_teardown(void) {
+    if (current->data->fini) current->data->fini();
+    if (current_suite && current_suite->fini) current_suite->fini();
+}
+
+void criterion_send_assert(struct criterion_assert_stats *stats) {
+    if (!stats->passed) printf("# %s:%u: %s\n", stats->file, stats->line, stats->message);
+    fflush(stdout);
+}
+
+static void print_node(const char *file, size_t line, const struct cri_assert_node *node) {
+    if (node->message && node->message[0]) printf("# %s:%zu: %s\n", file, line, node->message);
+    if (node->repr && !node->pass) printf("# %s:%zu: not true: %s\n", file, line, node->repr);
+    for (uint32_t i = 0; i < node->nchild; i++) print_node(file, line, &node->children[i]);
+}
+
+void cri_assert_node_send(const char *file, size_t line, struct cri_assert_node *tree) {
+    print_node(file, line, tree);
+    fflush(stdout);
+}
+
+void cri_asserts_passed_incr(void) {
+}
+
+void criterion_continue_test(void) {
+    expectation_failed = 1;
+}
+
+void criterion_abort_test(void) {
+    fflush(stdout);
+    _exit(EXIT_FAILED);
+}
+
+static void print_reason(const char *format, va_list arguments) {
+    printf("# ");
+    vprintf(format, arguments);
+    printf("\n");
+    fflush(stdout);
+}
+
+void criterion_skip_test(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    print_reason(format, arguments);
+    va_end(arguments);
+    _exit(EXIT_SKIPPED);
+}
+
+void criterion_test_die(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    print_reason(format, arguments);
+    va_end(arguments);
+    _exit(EXIT_FAILED);
+}
+
+/* The runner ---------------------------------------------------------------------------------- */
+
+static const struct criterion_test_extra_data *find_suite(const char *name) {
+    for (struct criterion_suite **s = __start_cr_sts; s != __stop_cr_sts; s++)
+        if (*s && !strcmp((*s)->name, name)) return (*s)->data;
+    return NULL;
+}
+
+static double time_limit(const struct criterion_test *test,
+                         const struct criterion_test_extra_data *suite) {
+    if (test->data->timeout > 0) return test->data->timeout;
+    return suite ? suite->timeout : 0;
+}
+
+static void run_child(const struct criterion_test *test,
+                      const struct criterion_test_extra_data *suite, void *parameter) {
+    double limit = time_limit(test, suite);
+    current = test;
+    current_suite = suite;
+    current_parameter = parameter;
+    if (limit > 0) alarm((unsigned)(limit * TIMEOUT_FACTOR) + 1);
+    test->test();
+    exit(expectation_failed ? EXIT_FAILED : 0);
+}
+
+/* Runs one case in a process of its own and prints its line. */
+static void run_case(const struct criterion_test *test,
+                     const struct criterion_test_extra_data *suite, void *parameter,
+                     struct verdicts *verdicts) {
+    struct timespec begin, end;
+    int status = 0;
+
+    fflush(stdout);
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    pid_t child = fork();
+    if (child == 0) run_child(test, suite, parameter);
+    if (child < 0 || waitpid(child, &status, 0) != child) {
+        perror("sanitizer_main: cannot run a test");
+        exit(2);
+    }
+    clock_gettime(CLOCK_MONOTONIC, &end);
+
+    int code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+    int killer = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    int skipped = code == EXIT_SKIPPED && test->data->exit_code != EXIT_SKIPPED;
+    int passed = skipped || (code == test->data->exit_code && killer == test->data->signal);
+    double seconds =
+        (double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) / 1e9;
+
+    verdicts->run++;
+    verdicts->failed += !passed;
+    printf("%s - %s::%s%s ", passed ? "ok" : "not ok", test->category, test->name,
+           skipped ? " # SKIP" : "");
+    if (!passed && killer == SIGALRM)
+        printf("timed out ");
+    else if (!passed && killer)
+        printf("ended by signal %d (%s) ", killer, strsignal(killer));
+    else if (!passed && code != EXIT_FAILED)
+        printf("exit status %d ", code);
+    printf("(%.2fs)\n", seconds);
+}
+
+static void run_test(const struct criterion_test *test, struct verdicts *verdicts) {
+    const struct criterion_test_extra_data *suite = find_suite(test->category);
+
+    if (test->data->disabled || (suite && suite->disabled)) {
+        printf("ok - %s::%s # SKIP disabled\n", test->category, test->name);
+        verdicts->run++;
+        return;
+    }
+    if (test->data->kind_ != CR_TEST_PARAMETERIZED) {
+        run_case(test, suite, NULL, verdicts);
+        return;
+    }
+    struct criterion_test_params params = test->data->param_();
+    for (size_t i = 0; i < params.length; i++)
+        run_case(test, suite, (char *)params.params + i * params.size, verdicts);
+    if (params.cleanup) params.cleanup(&params);
+}
+
+int main(int argc, char **argv) {
+    struct verdicts verdicts = {0, 0};
+    (void)argc;
+    (void)argv;
+
+    printf("TAP version 13\n");
+    for (struct criterion_test **t = __start_cr_tst; t != __stop_cr_tst; t++)
+        if (*t) run_test(*t, &verdicts);
+    printf("1..%d\n", verdicts.run);
+    return verdicts.run == 0 || verdicts.failed != 0;
+}
