@@ -16,6 +16,9 @@ struct filch__executor_ops {
     /* Called on a worker of this room: runs what may be run while it waits, then parks, until the
      * future is done (0), the absolute deadline has passed (FILCH_ETIMEDOUT), or it cannot wait. */
     int (*wait)(struct filch__self *self, filch_future *future, int64_t deadline);
+    /* Called on a worker of this room that has cancelled a task: an entry of its queues may now stand
+     * for nothing, and can be taken off when convenient. */
+    void (*left_stale)(struct filch__self *self);
     int (*shutdown)(filch_executor *executor, unsigned flags);
     /* After a shutdown that has waited: frees the executor. */
     void (*destroy)(filch_executor *executor);

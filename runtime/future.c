@@ -91,33 +91,38 @@ static uint32_t *sleep_half(filch_future *f) {
     return halves + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__);
 }
 
-static cold void notify(filch_future *f, bool drop) {
+static cold void notify(filch_future *f, bool drop, void (*before_callbacks)(void *context),
+                        void *context) {
     uint64_t s = state_look(&f->state);
     if (s & FLAG_SLEEPERS) filch__futex_wake(sleep_half(f), INT_MAX);
-    if (s & FLAG_CALLBACKS) run_callbacks(f);
+    if (s & FLAG_CALLBACKS) {
+        if (before_callbacks != NULL) before_callbacks(context);
+        run_callbacks(f);
+    }
     if (drop) filch__future_drop(f);
 }
 
 void filch__future_finish(filch_future *f, enum filch__life final, bool drop,
-                          void (*before_notify)(void *context), void *context) {
+                          void (*before_callbacks)(void *context), void *context) {
     POINT("future.finish");
     switch (state_finish(&f->state, final, drop)) {
     case AFTER_GONE: return;
     case AFTER_LAST: filch__future_free(f); return;
     case AFTER_NOTIFY:
         /* Without `drop` the caller's reference keeps the future; with it, the one not yet given back. */
-        if (before_notify != NULL) before_notify(context);
-        notify(f, drop);
+        notify(f, drop, before_callbacks, context);
     }
 }
 
 bool filch__future_try_cancel(filch_future *f) {
     if (!state_cancel(&f->state)) return false;
     POINT("future.cancelling");
+    /* A callback may release the caller's reference while others are still to run. */
+    state_retain(&f->state);
     fetch_add_relaxed(&filch__future_home(f)->cancelled, 1); /* relaxed: a statistic */
     filch__future_destroy_arg(f);
     f->code = FILCH_ECANCELED;
-    filch__future_finish(f, LIFE_CANCELLED, false, NULL, NULL);
+    filch__future_finish(f, LIFE_CANCELLED, true, NULL, NULL);
     return true;
 }
 
@@ -235,7 +240,11 @@ bool filch_future_cancelled(filch_future *f) {
 
 bool filch_future_cancel(filch_future *f) {
     if (f == NULL) return false;
-    if (filch__future_try_cancel(f)) return true;
+    struct filch__self *self = filch__self();
+    if (filch__future_try_cancel(f)) {
+        if (self != NULL) self->executor->ops->left_stale(self);
+        return true;
+    }
     enum filch__life life = state_life(state_look(&f->state));
     return life == LIFE_CANCELLED || life == LIFE_CANCELLING;
 }
@@ -253,12 +262,15 @@ int filch_future_add_done_callback(filch_future *f, filch_done_callback *fn, voi
         return filch__error_constant(FILCH_ENOMEM, "filch_future_add_done_callback: no memory");
     node->fn = fn;
     node->context = context;
+    /* As soon as the node is there it may run, and release the caller's reference. */
+    state_retain(&f->state);
     node->next = load_relaxed(&f->callbacks);                   /* relaxed: only handed on */
     while (!cas_weak_release(&f->callbacks, &node->next, node)) /* F7 -> F8 */
         continue;
     POINT("future.callback.pushed");
     /* If the end came first, whoever finished may have looked at the flag before it was set. */
     if (state_is_done(state_add_flag(&f->state, FLAG_CALLBACKS))) run_callbacks(f);
+    filch__future_drop(f);
     return 0;
 }
 

@@ -127,10 +127,10 @@ static inline void filch__future_drop(filch_future *f) {
 }
 
 /* After start, fail or cancel: the argument is destroyed, the end published, sleepers woken, callbacks
- * run. With `drop`, the caller's reference is given back. `before_notify`, if not NULL, is called when
- * there is somebody to notify, after the end is published. */
+ * run. With `drop`, the caller's reference is given back. `before_callbacks`, if not NULL, is called when
+ * there are callbacks, after the end is published and before they run. */
 void filch__future_finish(filch_future *f, enum filch__life final, bool drop,
-                          void (*before_notify)(void *context), void *context);
+                          void (*before_callbacks)(void *context), void *context);
 /* Destroys the argument, if it has a destructor. */
 static inline void filch__future_destroy_arg(filch_future *f) {
     if (unlikely(f->extra != NULL && f->extra->arg_destroy != NULL))

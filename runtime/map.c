@@ -71,13 +71,22 @@ static int run_chunk(void *argument, void *result) {
     return 0;
 }
 
+/* Waits for a chunk. If that cannot be done (a worker's stack is used up and no spare can be started)
+ * the chunk is cancelled, since it must not run after this call has returned. */
+static int result_of(filch_future *f, struct outcome *outcome) {
+    for (;;) {
+        int rc = filch_future_result(f, outcome, FILCH_FOREVER);
+        if (filch_future_done(f) || filch_future_cancel(f)) return rc;
+    }
+}
+
 /* Waits for the chunks; the outcome of the lowest input that failed. */
 static int gather(filch_future **futures, size_t count) {
     int code = 0;
     for (size_t c = 0; c < count; c++) {
         struct outcome outcome = {0, 0};
         filch_error error;
-        int rc = filch_future_result(futures[c], &outcome, FILCH_FOREVER);
+        int rc = result_of(futures[c], &outcome);
         if (rc == 0) rc = outcome.code;
         if (rc != 0 && code == 0) {
             code = rc;
@@ -134,5 +143,5 @@ int filch_map_array(filch_executor *e, filch_task_fn *fn, const void *args, size
     }
     int failed = gather(futures, count);
     filch__free(futures);
-    return rc != 0 ? rc : failed;
+    return failed != 0 ? failed : rc;
 }

@@ -25,9 +25,11 @@ struct filch__self {
 
 struct filch__thread {
     struct filch__self *self; /* NULL: not a worker */
-    uint64_t heap_owner;      /* serial of the executor that heap_hint belongs to */
-    void *heap_hint;          /* the heap that the thread, from outside, used last */
-    const char *error;        /* text of the last failure: constant, or `buffer`; NULL: none */
+    uint64_t
+        draining; /* serial of the executor whose pending tasks this thread is ending; 0: none */
+    uint64_t heap_owner; /* serial of the executor that heap_hint belongs to */
+    void *heap_hint;     /* the heap that the thread, from outside, used last */
+    const char *error;   /* text of the last failure: constant, or `buffer`; NULL: none */
     char buffer[240];
 };
 

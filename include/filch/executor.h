@@ -85,7 +85,7 @@ FILCH_API int filch_thread_executor(const filch_thread_options *options, filch_e
  * executor  not NULL
  * flags     0, or FILCH_WAIT, FILCH_CANCEL_PENDING, or both
  * Returns   0; FILCH_EINVAL; FILCH_EDEADLK (FILCH_WAIT in a task or callback run by a worker of this
- *           executor; nothing has happened).
+ *           executor, or in a callback that runs inside another shutdown of it; nothing has happened).
  * Progress: blocking with FILCH_WAIT. Since: 0.1. */
 FILCH_API int filch_executor_shutdown(filch_executor *executor, unsigned flags);
 

@@ -6,6 +6,7 @@
  * Source   Linux Documentation/admin-guide/cgroup-v2.rst (cpu.max), scheduler/sched-bwc.rst. */
 #include "os/cpus.h"
 
+#include "os/memory.h"
 #include <errno.h>
 #include <limits.h>
 #include <sched.h>
@@ -40,18 +41,38 @@ int filch__cpus_affinity(void) {
     return count > 0 ? count : 1;
 }
 
-void filch__cpus_pin(int i) {
+struct filch__cpus {
+    int count;
+    int cpu[];
+};
+
+struct filch__cpus *filch__cpus_create(void) {
     size_t size;
     cpu_set_t *mask = affinity_mask(&size);
-    if (mask == NULL) return;
-    int skip = i % (CPU_COUNT_S(size, mask) > 0 ? CPU_COUNT_S(size, mask) : 1);
-    for (size_t cpu = 0; cpu < size * CHAR_BIT; cpu++) {
-        if (!CPU_ISSET_S(cpu, size, mask) || skip-- != 0) continue;
-        CPU_ZERO_S(size, mask);
-        CPU_SET_S(cpu, size, mask);
-        sched_setaffinity(0, size, mask);
-        break;
+    int count = mask == NULL ? 0 : CPU_COUNT_S(size, mask), next = 0;
+    struct filch__cpus *cpus = filch__alloc_zeroed(sizeof *cpus + (size_t)count * sizeof(int));
+    if (cpus != NULL) {
+        cpus->count = count;
+        for (int cpu = 0; next < count; cpu++)
+            if (CPU_ISSET_S((size_t)cpu, size, mask)) cpus->cpu[next++] = cpu;
     }
+    if (mask != NULL) CPU_FREE(mask);
+    return cpus;
+}
+
+void filch__cpus_free(struct filch__cpus *cpus) {
+    filch__free(cpus);
+}
+
+void filch__cpus_pin(const struct filch__cpus *cpus, int i) {
+    if (cpus->count == 0) return;
+    size_t cpu = (size_t)cpus->cpu[i % cpus->count];
+    size_t size = CPU_ALLOC_SIZE(cpu + 1);
+    cpu_set_t *mask = CPU_ALLOC(cpu + 1);
+    if (mask == NULL) return;
+    CPU_ZERO_S(size, mask);
+    CPU_SET_S(cpu, size, mask);
+    sched_setaffinity(0, size, mask);
     CPU_FREE(mask);
 }
 

@@ -9,8 +9,12 @@ int filch__cpus_affinity(void);
 int filch__cpus_quota(const char *root);
 /* The smaller of the two. */
 int filch__cpus_usable(void);
-/* Pins the calling thread to the i-th CPU of its affinity mask, modulo their number; does nothing
- * where that is refused. */
-void filch__cpus_pin(int i);
+/* The CPUs in the affinity mask of the calling thread; NULL: no memory. */
+struct filch__cpus;
+struct filch__cpus *filch__cpus_create(void);
+void filch__cpus_free(struct filch__cpus *cpus);
+/* Pins the calling thread to the i-th of these CPUs, modulo their number; does nothing where that is
+ * refused. */
+void filch__cpus_pin(const struct filch__cpus *cpus, int i);
 
 #endif

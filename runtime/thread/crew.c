@@ -100,8 +100,7 @@ void filch__crew_one_less(struct filch__pool *p, uint64_t word) {
 /* Others may have relied on the worker that is not coming: they saw it counted as searching. */
 static void give_up_start(struct filch__pool *p) {
     filch__crew_one_less(p, sleep_start_failed(&p->sleep));
-    store_relaxed(&p->next_start, filch__now() + START_PAUSE); /* relaxed: a hint */
-    fence_seq_cst();                                           /* S1 -> S2 */
+    fence_seq_cst(); /* S1 -> S2 */
     if (filch__crew_sees_work(p) && sleep_want_worker(&p->sleep, false) == WAKE_SLEEPER)
         filch__crew_unpark_one(p);
 }
@@ -112,7 +111,12 @@ cold void filch__crew_act(struct filch__pool *p, enum filch__wake what) {
         return;
     }
     int64_t next_start = load_relaxed(&p->next_start); /* relaxed: a hint */
-    if ((next_start != 0 && filch__now() < next_start) || !start_worker(p)) give_up_start(p);
+    if (next_start != 0 && filch__now() < next_start) {
+        give_up_start(p);
+    } else if (!start_worker(p)) {
+        store_relaxed(&p->next_start, filch__now() + START_PAUSE); /* relaxed: a hint */
+        give_up_start(p);
+    }
 }
 
 static int cannot_start(void) {

@@ -25,9 +25,7 @@ static int no_memory(void) {
 static cold int refuse(struct filch__pool *p, unsigned ending) {
     if ((ending & POOL_BROKEN) == 0)
         return filch__error_constant(FILCH_ESHUTDOWN, "submit: the executor was shut down");
-    const char *cause = load_acquire(&p->cause); /* C28 <- C27 */
-    return filch__error(FILCH_EBROKEN, "submit: %s",
-                        cause != NULL ? cause : "the executor is broken");
+    return filch__error(FILCH_EBROKEN, "submit: %s", filch__pool_cause(p));
 }
 
 /* The task was queued, and then the executor was seen to end. Either a worker finds it, or it is taken
@@ -53,6 +51,7 @@ static inline filch_future *make_future(struct filch__heap *heap, const filch_ta
 
 static int submit_inside(struct filch__pool *p, struct filch__worker *w, const filch_task *task,
                          filch_future **future) {
+    if (unlikely(w->stale != 0)) filch__worker_trim(w);
     filch_future *f = make_future(w->heap, task, future == NULL ? 1 : 2);
     if (unlikely(f == NULL)) return no_memory();
     if (unlikely(!filch__deque_push(&w->local, filch__entry_of_future(f)))) {
@@ -181,6 +180,7 @@ static int worker_limit(filch_executor *e) {
 static const struct filch__executor_ops ops = {
     .submit = submit,
     .wait = filch__worker_wait,
+    .left_stale = filch__worker_left_stale,
     .shutdown = filch__pool_shutdown,
     .destroy = filch__pool_destroy,
     .stats = stats,
@@ -244,7 +244,6 @@ static void fill(struct filch__pool *p, const filch_thread_options *o) {
     p->stack_size = stack_size_of(o->stack_size);
     p->initializer = o->initializer;
     p->initializer_arg = o->initializer_arg;
-    p->pin = o->pin;
     strncpy(p->name, prefix, sizeof p->name - 1);
     filch__stack_init(&p->injector);
     p->sleep.max = o->max_workers != 0  ? (uint32_t)o->max_workers
@@ -262,8 +261,10 @@ static struct filch__pool *create(const filch_thread_options *o) {
     fill(p, o);
     p->home = filch__home_create(p->spin);
     p->slots = filch__alloc_zeroed(p->limit * sizeof(struct filch__worker *));
-    if (p->home != NULL && p->slots != NULL) return p;
+    if (o->pin) p->cpus = filch__cpus_create();
+    if (p->home != NULL && p->slots != NULL && (p->cpus != NULL || !o->pin)) return p;
     if (p->home != NULL) filch__home_release(p->home);
+    filch__cpus_free(p->cpus);
     filch__free(p->slots);
     filch__free(p);
     return NULL;

@@ -19,6 +19,7 @@
  *   C21 store_release life (give back) -> C20 cas_acquire life (claim): a worker without a thread is started by one
  *   C22 store_release has_thread (start) -> C23 load_acquire has_thread (join): the thread's handle
  *   C21 store_release life (give back) -> C26 load_acquire life (join): there is no thread to join
+ *   C29 fetch_sub_acq_rel drains (done) -> C30 load_acquire drains (wait): the callbacks that it ran
  *   C27 cas_acq_rel cause (break) -> C28 load_acquire cause (refuse): the text
  *   C24 store_release confirmed (start) -> C25 load_acquire confirmed (submit): there is a worker
  * Progress of each part: see its file. */
@@ -45,9 +46,14 @@ struct filch__worker {
     struct filch__pool *pool;
     struct filch__heap *heap;
     struct filch__random random;
-    uint32_t tick;      /* tasks run, for a look outside every so often */
-    uint32_t stale;     /* entries that may stand in `local` though their tasks were claimed */
-    bool searching;     /* counted as SEARCHING */
+    uint32_t victim;   /* index of whom it stole from last, or its own */
+    uint32_t tick;     /* tasks run, for a look outside every so often */
+    uint32_t nesting;  /* tasks, callbacks and initializers on the stack */
+    uint32_t stale;    /* entries that may stand in `local` though their tasks were claimed */
+    int64_t live_mark; /* with `local` at this bottom, the newest entry was seen to be live */
+    int64_t
+        help_floor; /* entries of `local` below this are not descendants of what is on the stack */
+    bool searching; /* counted as SEARCHING */
     size_t stack_floor; /* deeper than this address no awaited task is run on top; 0: unknown */
     pthread_t thread;   /* of whoever started it, then of whoever joins it */
     uint32_t life;      /* WORKER_VACANT or WORKER_CLAIMED */
@@ -73,7 +79,8 @@ struct filch__outside_heap {
 struct filch__pool {
     filch_executor base;
     /* Constant. */
-    uint64_t serial; /* no other pool of this process has the same */
+    struct filch__cpus *cpus; /* those that workers are pinned to; NULL: not pinned */
+    uint64_t serial;          /* no other pool of this process has the same */
     struct filch__home *home;
     struct filch__worker **slots; /* limit of them */
     uint32_t limit;
@@ -82,7 +89,6 @@ struct filch__pool {
     int (*initializer)(void *arg);
     void *initializer_arg;
     char name[16];
-    bool pin;
     /* Seldom changed. */
     uint32_t slots_used;
     uint32_t confirmed; /* 1 once a thread has been started */
@@ -93,6 +99,7 @@ struct filch__pool {
     uint64_t started;   /* statistics */
     /* The end. */
     uint32_t ended;  /* 1 when no worker is left and none will come; slept on */
+    uint32_t drains; /* threads that end all pending tasks; slept on */
     uint32_t joiner; /* 1 when somebody has claimed to join the threads */
     uint32_t joined; /* 1 when they are joined; slept on */
     own_lines struct filch__stack injector;
@@ -164,8 +171,12 @@ static inline void filch__hand_empty(struct filch__worker *w) {
     store_release(&w->hand, (hand | 1u) + 1); /* C9 -> C10 */
 }
 
-/* wait.c: ops->wait. */
+/* wait.c: ops->wait, ops->left_stale. */
 int filch__worker_wait(struct filch__self *self, filch_future *f, int64_t deadline);
+void filch__worker_left_stale(struct filch__self *self);
+/* Takes stale entries off the bottom of the own deque, down to the first that is not, as far as they
+ * belong to the task that runs: a loop of submit and result, or cancel, must not pile them up. */
+void filch__worker_trim(struct filch__worker *w);
 
 /* shutdown.c */
 
@@ -174,6 +185,8 @@ void filch__pool_destroy(filch_executor *e);
 /* Ends every future that has not started: cancelled, or failed with `cause` if that is not NULL. When
  * it returns, none is left that was accepted before the flag in `ending` was set. */
 void filch__pool_drain(struct filch__pool *p, const char *cause);
+/* Why the executor broke. */
+const char *filch__pool_cause(struct filch__pool *p);
 /* An initializer has failed: the executor breaks. */
 void filch__pool_break(struct filch__pool *p, int code, int worker);
 

@@ -4,6 +4,7 @@
  * found by the workers or by the drainer, work that races with it is taken back by its submitter. */
 #include "base/point.h"
 #include "error.h"
+#include "os/cpus.h"
 #include "os/memory.h"
 #include "reclaim/reclaim.h"
 #include "thread/pool.h"
@@ -57,6 +58,11 @@ static size_t drain_queues(struct filch__pool *p, const char *cause) {
     return ended;
 }
 
+const char *filch__pool_cause(struct filch__pool *p) {
+    const char *cause = load_acquire(&p->cause); /* C28 <- C27 */
+    return cause != NULL ? cause : "the executor broke: an initializer failed";
+}
+
 /* The sum of all hands, waiting until each but the caller's is empty. Hands only grow, so that two equal
  * sums mean that none was opened in between. */
 static uint64_t sum_of_empty_hands(struct filch__pool *p) {
@@ -74,11 +80,36 @@ static uint64_t sum_of_empty_hands(struct filch__pool *p) {
     return sum;
 }
 
+/* Is the calling thread ending tasks of this pool already, and now in a callback or destructor of one? */
+static bool is_draining(struct filch__pool *p) {
+    struct filch__worker *own = filch__pool_worker(p);
+    if (own != NULL && (load_relaxed(&own->hand) & 1) != 0) return true; /* relaxed: own field */
+    return filch__thread.draining == p->serial;
+}
+
+static void wait_for_drains(struct filch__pool *p) {
+    uint32_t n;
+    while ((n = load_acquire(&p->drains)) != 0) /* C30 <- C29 */
+        filch__futex_wait(&p->drains, n, FILCH_FOREVER);
+}
+
 void filch__pool_drain(struct filch__pool *p, const char *cause) {
+    if (is_draining(p)) {
+        /* The drain below on this stack, or the one that waits for this hand, sees to the rest: two
+         * callbacks must not wait for each other. */
+        while (drain_queues(p, cause) != 0) continue;
+        return;
+    }
+    uint64_t outer = filch__thread.draining;
+    filch__thread.draining = p->serial;
+    fetch_add_relaxed(&p->drains, 1u); /* relaxed: what matters is that it comes before C29 */
     for (;;) {
         uint64_t before = sum_of_empty_hands(p);
-        if (drain_queues(p, cause) == 0 && sum_of_empty_hands(p) == before) return;
+        if (drain_queues(p, cause) == 0 && sum_of_empty_hands(p) == before) break;
     }
+    filch__thread.draining = outer;
+    fetch_sub_acq_rel(&p->drains, 1u); /* C29 -> C30 */
+    filch__futex_wake(&p->drains, INT_MAX);
 }
 
 /* E1, E2: no submit is accepted any more; workers without work go. */
@@ -116,23 +147,27 @@ static void join_all(struct filch__pool *p) {
 
 int filch__pool_shutdown(filch_executor *e, unsigned flags) {
     struct filch__pool *p = filch__pool_of(e);
-    if ((flags & FILCH_WAIT) != 0 && filch__pool_worker(p) != NULL)
+    if ((flags & FILCH_WAIT) != 0 && (filch__pool_worker(p) != NULL || is_draining(p)))
         return filch__error_constant(
             FILCH_EDEADLK, "shutdown: a worker of the executor cannot wait for its own end: "
                            "leave out FILCH_WAIT, or shut down from another thread");
     bool cancel = (flags & FILCH_CANCEL_PENDING) != 0;
     close_pool(p, cancel ? POOL_CANCELLING : 0);
-    if (cancel) filch__pool_drain(p, NULL);
+    if (cancel) {
+        filch__pool_drain(p, NULL);
+        /* Others that drain have entries in their hands. */
+        if (!is_draining(p)) wait_for_drains(p);
+    }
     if ((flags & FILCH_WAIT) != 0) {
         wait_for_end(p);
         join_all(p);
+        wait_for_drains(p);
     }
     return 0;
 }
 
 void filch__pool_break(struct filch__pool *p, int code, int worker) {
     enum { CAUSE_SIZE = 120 };
-    static const char no_memory[] = "the executor broke: an initializer failed";
     char *none = NULL, *cause = filch__alloc(CAUSE_SIZE);
     if (cause != NULL)
         snprintf(cause, CAUSE_SIZE, "the executor broke: the initializer of worker %d returned %d",
@@ -140,8 +175,7 @@ void filch__pool_break(struct filch__pool *p, int code, int worker) {
     if (cause != NULL && !cas_acq_rel(&p->cause, &none, cause)) /* C27 -> C28 */
         filch__free(cause);
     close_pool(p, POOL_BROKEN);
-    const char *text = load_acquire(&p->cause); /* C28 <- C27 */
-    filch__pool_drain(p, text != NULL ? text : no_memory);
+    filch__pool_drain(p, filch__pool_cause(p));
 }
 
 /* The entries that are left are stale: their tasks ended elsewhere, or were taken back. */
@@ -170,6 +204,7 @@ void filch__pool_destroy(filch_executor *e) {
     free_outside_heaps(p);
     filch__free(load_acquire(&p->cause)); /* C28 <- C27 */
     filch__free(p->slots);
+    filch__cpus_free(p->cpus);
     filch__home_release(p->home);
     filch__free(p);
 }

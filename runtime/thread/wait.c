@@ -13,31 +13,55 @@
 #include "os/clock.h"
 #include "thread/pool.h"
 
+/* Nanoseconds that a blocked worker sleeps between two looks whether its place is filled: 1 s, and 10 ms
+ * while it is not. */
+#define NAP 1000000000
+#define SHORT_NAP 10000000
+
 /* Is the stack used up so far that the awaited task must run elsewhere? */
 static bool stack_is_low(struct filch__worker *w) {
     return (size_t)__builtin_frame_address(0) < w->stack_floor;
 }
 
-/* The awaited task ran on top of others' entries; those that became stale are taken off the bottom, so
- * that a loop of submit and result does not pile them up. */
-static void trim_stale(struct filch__worker *w) {
+/* The first index of the own deque whose entries are descendants of the task that runs. */
+static int64_t first_descendant(struct filch__worker *w) {
+    int64_t bottom = filch__deque_bottom(&w->local);
+    if (w->self.run == NULL) return bottom;
+    if (w->help_floor > bottom) w->help_floor = bottom;
+    return w->help_floor > w->self.run->base ? w->help_floor : w->self.run->base;
+}
+
+void filch__worker_trim(struct filch__worker *w) {
     int64_t base = w->self.run == NULL ? INT64_MAX : w->self.run->base;
-    while (w->stale != 0 && filch__deque_bottom(&w->local) > base) {
+    int64_t bottom;
+    while (w->stale != 0 && (bottom = filch__deque_bottom(&w->local)) > base &&
+           bottom < w->live_mark) {
         filch__hand_open(w);
         filch__entry entry = filch__deque_pop(&w->local);
-        if (entry == ENTRY_NONE) w->stale = 0;
         bool live = entry != ENTRY_NONE &&
                     state_life(state_look(&filch__entry_future(entry)->state)) == LIFE_PENDING;
+        /* There is room where it was. */
         if (live) filch__deque_push(&w->local, entry);
         filch__hand_empty(w);
-        if (live || entry == ENTRY_NONE) return;
-        w->stale--;
-        filch__future_drop(filch__entry_future(entry));
+        w->live_mark = live ? bottom : INT64_MAX;
+        if (live) {
+            /* While it was in the hand, the last searcher may have looked and gone to sleep. */
+            filch__crew_tell(w->pool);
+            return;
+        }
+        w->stale = entry == ENTRY_NONE ? 0 : w->stale - 1;
+        if (entry != ENTRY_NONE) filch__future_drop(filch__entry_future(entry));
     }
+    if (filch__deque_bottom(&w->local) < w->live_mark) w->live_mark = INT64_MAX;
+}
+
+void filch__worker_left_stale(struct filch__self *self) {
+    filch__worker_of(self)->stale++;
 }
 
 /* The awaited task, which has not started: runs it, unless somebody else is faster. */
 static void run_awaited(struct filch__worker *w, filch_future *f) {
+    int64_t bottom = filch__deque_bottom(&w->local);
     if (filch__deque_newest(&w->local) == filch__entry_of_future(f)) {
         filch__hand_open(w);
         filch__entry entry = filch__deque_pop(&w->local);
@@ -50,12 +74,17 @@ static void run_awaited(struct filch__worker *w, filch_future *f) {
         w->stale++;
         filch__worker_run(w, f, false);
     }
-    trim_stale(w);
+    /* What it, or its callbacks, left behind is not of the task that waits. */
+    if (filch__deque_bottom(&w->local) > bottom) {
+        w->help_floor = filch__deque_bottom(&w->local);
+        store_release(&w->outer, NULL); /* C15 -> C16: nor of those below */
+    }
+    filch__worker_trim(w);
 }
 
 /* A descendant of the waiting task, from the own deque. */
 static bool run_own_descendant(struct filch__worker *w) {
-    if (w->self.run == NULL || filch__deque_bottom(&w->local) <= w->self.run->base) return false;
+    if (filch__deque_bottom(&w->local) <= first_descendant(w)) return false;
     filch__hand_open(w);
     filch__entry entry = filch__deque_pop(&w->local);
     if (entry == ENTRY_NONE) {
@@ -93,24 +122,43 @@ static bool run_their_descendant(struct filch__worker *w, filch_future *f, int r
     return true;
 }
 
-/* Parks until the future is done; a spare takes the place as far as there is work. */
-static int park(struct filch__worker *w, filch_future *f, int64_t deadline) {
+static int stack_used_up(void) {
+    return filch__error_constant(
+        FILCH_EAGAIN, "filch_future_result: the worker's stack is used up, and no spare worker "
+                      "could be started to go on: raise max_spares or stack_size");
+}
+
+/* While this worker is BLOCKED: sees to it that a spare takes the place, if there is work and nobody
+ * else is awake. False: there is nobody, and none could be started now. */
+static bool find_spare(struct filch__worker *w) {
     struct filch__sleep *s = &w->pool->sleep;
-    int rc = 0;
-    sleep_block(s);
-    POINT("wait.blocked");
     fence_seq_cst(); /* S2 <- S1 */
-    if (filch__crew_sees_work(w->pool)) filch__crew_tell(w->pool);
+    if (!filch__crew_sees_work(w->pool)) return true;
+    filch__crew_tell(w->pool);
     uint64_t word = sleep_read(s);
-    uint64_t state = state_look(&f->state);
-    if (state_life(state) == LIFE_PENDING && stack_is_low(w) && sleep_awake(word) == 0 &&
-        sleep_count(word, SLEEPING_ONE) == 0)
-        rc = filch__error_constant(
-            FILCH_EAGAIN, "filch_future_result: the worker's stack is used up, and no spare "
-                          "worker could be started to go on: raise max_spares or stack_size");
-    else if (!filch__future_sleep(f, deadline))
-        rc = FILCH_ETIMEDOUT;
-    sleep_unblock(s);
+    return sleep_awake(word) != 0 || sleep_count(word, SLEEPING_ONE) != 0;
+}
+
+/* Parks until the future is done; a spare takes the place. */
+static int park(struct filch__worker *w, filch_future *f, int64_t deadline) {
+    int rc = 0;
+    sleep_block(&w->pool->sleep);
+    POINT("wait.blocked");
+    for (;;) {
+        bool spare = find_spare(w);
+        if (!spare && stack_is_low(w) && state_life(state_look(&f->state)) == LIFE_PENDING) {
+            rc = stack_used_up();
+            break;
+        }
+        /* Nobody tells when a thread can be started again, so the worker looks now and then. */
+        int64_t nap = filch__deadline(spare ? NAP : SHORT_NAP);
+        if (filch__future_sleep(f, nap < deadline ? nap : deadline)) break;
+        if (nap >= deadline) {
+            rc = FILCH_ETIMEDOUT;
+            break;
+        }
+    }
+    sleep_unblock(&w->pool->sleep);
     return rc;
 }
 

@@ -30,6 +30,8 @@ struct filch__worker *filch__worker_create(struct filch__pool *p, uint32_t index
     w->self.executor = &p->base;
     w->self.index = (int)index;
     w->pool = p;
+    w->victim = index;
+    w->live_mark = INT64_MAX;
     filch__random_init(&w->random, index);
     bool local = filch__deque_init(&w->local, DEQUE_CAPACITY);
     bool inbound = filch__deque_init(&w->inbound, DEQUE_CAPACITY);
@@ -56,20 +58,29 @@ static void keep_inbound(struct filch__worker *w, filch__entry entry) {
         filch__stack_push(&w->pool->injector, &filch__entry_future(entry)->link);
 }
 
-/* The older half of what another worker has taken from the injector. */
+/* A busy worker has moved entries. While they were in its hand, the last searcher may have looked and
+ * gone to sleep. A searcher that moves entries looks again itself when it stops searching. */
+static void tell_of_moved(struct filch__worker *w, bool moved) {
+    if (moved && !w->searching) filch__crew_tell(w->pool);
+}
+
+/* The older half of what another worker has taken from the injector; of a single worker, whose spare
+ * this is, only the oldest, so that the order stays exact. */
 static filch__entry share_inbound(struct filch__worker *w) {
     filch__entry entries[HALF_LIMIT];
     struct filch__pool *p = w->pool;
+    int limit = p->sleep.max == 1 ? 1 : HALF_LIMIT;
     uint32_t n = filch__pool_workers(p);
     for (uint32_t i = 0; i < n; i++) {
         struct filch__worker *victim = filch__pool_slot(p, i);
         int count = 0;
         if (victim == NULL || victim == w || filch__deque_is_empty(&victim->inbound)) continue;
         count_own(&w->attempts, 1);
-        if (filch__deque_steal_half(&victim->inbound, entries, HALF_LIMIT, &count) != STEAL_OK)
-            continue;
+        if (filch__deque_steal_half(&victim->inbound, entries, limit, &count) != STEAL_OK) continue;
         count_own(&w->stolen, (uint64_t)count);
+        w->victim = i;
         for (int k = 1; k < count; k++) keep_inbound(w, entries[k]);
+        tell_of_moved(w, count > 1);
         return entries[0];
     }
     return ENTRY_NONE;
@@ -82,11 +93,13 @@ static filch__entry empty_injector(struct filch__worker *w) {
     chain = filch__chain_reverse(chain);
     if (chain == NULL) return ENTRY_NONE;
     struct filch__link *link = filch__link_next(chain);
+    bool moved = link != NULL;
     while (link != NULL) {
         struct filch__link *next = filch__link_next(link);
         keep_inbound(w, filch__entry_of_future(container_of(link, filch_future, link)));
         link = next;
     }
+    tell_of_moved(w, moved);
     return filch__entry_of_future(container_of(chain, filch_future, link));
 }
 
@@ -109,20 +122,33 @@ static filch__entry next_own(struct filch__worker *w) {
     return entry != ENTRY_NONE ? entry : take_outside(w);
 }
 
+/* The oldest entry of another worker's own deque. */
+static filch__entry steal_from(struct filch__worker *w, struct filch__worker *victim) {
+    filch__entry entry;
+    if (victim == NULL || victim == w || filch__deque_is_empty(&victim->local)) return ENTRY_NONE;
+    count_own(&w->attempts, 1);
+    if (filch__deque_steal(&victim->local, &entry) != STEAL_OK) return ENTRY_NONE;
+    count_own(&w->stolen, 1);
+    w->victim = (uint32_t)victim->self.index;
+    return entry;
+}
+
 /* One round over the others, from a random one on. */
 static filch__entry steal_somewhere(struct filch__worker *w) {
     struct filch__pool *p = w->pool;
     uint32_t n = filch__pool_workers(p), at = filch__random_below(&w->random, n);
     for (uint32_t i = 0; i < n; i++, at = at + 1 == n ? 0 : at + 1) {
-        struct filch__worker *victim = filch__pool_slot(p, at);
-        filch__entry entry;
-        if (victim == NULL || victim == w || filch__deque_is_empty(&victim->local)) continue;
-        count_own(&w->attempts, 1);
-        if (filch__deque_steal(&victim->local, &entry) != STEAL_OK) continue;
-        count_own(&w->stolen, 1);
-        return entry;
+        filch__entry entry = steal_from(w, filch__pool_slot(p, at));
+        if (entry != ENTRY_NONE) return entry;
     }
     return ENTRY_NONE;
+}
+
+/* What a busy worker runs next: its own, else from whom it stole last. A thief that finds work there
+ * again and again stays BUSY, and the word that counts the searchers is not written for each task. */
+static filch__entry next_busy(struct filch__worker *w) {
+    filch__entry entry = next_own(w);
+    return entry != ENTRY_NONE ? entry : steal_from(w, filch__pool_slot(w->pool, w->victim));
 }
 
 /* Everything that there is, once. */
@@ -192,7 +218,7 @@ static bool leave_for_ever(struct filch__worker *w) {
 static filch__entry find(struct filch__worker *w) {
     if (!w->searching) {
         filch__hand_open(w);
-        filch__entry entry = next_own(w);
+        filch__entry entry = next_busy(w);
         if (likely(entry != ENTRY_NONE)) return entry;
         filch__hand_empty(w);
         w->searching = sleep_try_search(&w->pool->sleep);
@@ -240,13 +266,15 @@ static void stop_searching(void *worker) {
 /* Before its future is done a worker counts as idle, if it has nothing else to do: whoever sees the
  * end and submits again finds an idle worker, and starts no other. */
 static void search_if_idle(struct filch__worker *w) {
+    struct filch__worker *victim = filch__pool_slot(w->pool, w->victim);
     if (filch__deque_is_empty(&w->local) && filch__deque_is_empty(&w->inbound) &&
-        filch__stack_is_empty(&w->pool->injector))
+        filch__stack_is_empty(&w->pool->injector) && filch__deque_is_empty(&victim->local) &&
+        filch__deque_is_empty(&victim->inbound))
         w->searching = sleep_try_search(&w->pool->sleep);
 }
 
 void filch__worker_run(struct filch__worker *w, filch_future *f, bool drop) {
-    bool outermost = w->self.run == NULL;
+    bool outermost = w->nesting++ == 0;
     int64_t base = filch__deque_bottom(&w->local);
     if (outermost) {
         store_relaxed(&w->outer_base, base); /* relaxed: C15 publishes it */
@@ -259,22 +287,28 @@ void filch__worker_run(struct filch__worker *w, filch_future *f, bool drop) {
         search_if_idle(w);
     }
     filch__future_finish(f, LIFE_FINISHED, drop, stop_searching, w);
+    w->nesting--;
+}
+
+/* The executor was cancelled or is broken: the task does not start. The hand stays open until its
+ * callbacks have run, so that whoever drains waits for them. */
+static cold void end_unstarted(struct filch__worker *w, filch_future *f, unsigned ending) {
+    w->nesting++;
+    if ((ending & POOL_BROKEN) != 0)
+        filch__future_try_fail(f, filch__pool_cause(w->pool));
+    else
+        filch__future_try_cancel(f);
+    w->nesting--;
+    filch__hand_empty(w);
+    filch__future_drop(f);
 }
 
 void filch__worker_handle(struct filch__worker *w, filch__entry entry) {
-    struct filch__pool *p = w->pool;
     filch_future *f = filch__entry_future(entry);
-    unsigned ending = filch__pool_ending(p);
+    unsigned ending = filch__pool_ending(w->pool);
     if (unlikely((ending & (POOL_CANCELLING | POOL_BROKEN)) != 0)) {
-        if ((ending & POOL_BROKEN) != 0)
-            filch__future_try_fail(f, p->cause);
-        else
-            filch__future_try_cancel(f);
-        filch__hand_empty(w);
-        filch__future_drop(f);
-        return;
-    }
-    if (likely(state_start(&f->state, w->self.index))) {
+        end_unstarted(w, f, ending);
+    } else if (likely(state_start(&f->state, w->self.index))) {
         filch__hand_empty(w);
         filch__worker_run(w, f, true);
     } else {
@@ -284,8 +318,8 @@ void filch__worker_handle(struct filch__worker *w, filch__entry entry) {
     }
 }
 
-/* In the new thread: what it knows of itself. False: the initializer has failed. */
-static bool begin(struct filch__worker *w) {
+/* In the new thread: what it knows of itself. */
+static void begin(struct filch__worker *w) {
     struct filch__pool *p = w->pool;
     size_t low = filch__thread_stack_low();
     size_t room = low == 0 ? 0 : (size_t)__builtin_frame_address(0) - low;
@@ -294,12 +328,15 @@ static bool begin(struct filch__worker *w) {
     w->stack_floor = low == 0 ? 0 : low + (room / 4 < STACK_RESERVE ? room / 4 : STACK_RESERVE);
     w->searching = true;
     filch__thread_name(p->name, w->self.index);
-    if (p->pin) filch__cpus_pin(w->self.index);
-    if (p->initializer == NULL) return true;
-    found(w);
+    if (p->cpus != NULL) filch__cpus_pin(p->cpus, w->self.index);
+    if (p->initializer == NULL) return;
+    /* It counts as busy meanwhile. It needs no look for others before: it will search itself. */
+    sleep_change(&p->sleep, -SEARCHING_ONE);
+    w->nesting++;
     int rc = p->initializer(p->initializer_arg);
     if (rc != 0) filch__pool_break(p, rc, w->self.index);
-    return rc == 0;
+    w->nesting--;
+    sleep_change(&p->sleep, SEARCHING_ONE);
 }
 
 void *filch__worker_main(void *argument) {
