@@ -33,15 +33,9 @@ void filch__home_release(void *argument) {
     if (fetch_sub_acq_rel(&home->references, 1) == 1) filch__free(home); /* H1 -> H1 */
 }
 
-static void free_extra(struct filch__extra *extra) {
-    if (extra == NULL) return;
+cold void filch__extra_free(struct filch__extra *extra) {
     filch__free(extra->text);
     filch__free(extra);
-}
-
-void filch__future_free(filch_future *f) {
-    free_extra(f->extra);
-    filch__slab_free(f);
 }
 
 void filch__future_discard(filch_future *f) {
@@ -91,8 +85,8 @@ static uint32_t *sleep_half(filch_future *f) {
     return halves + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__);
 }
 
-static cold void notify(filch_future *f, bool drop, void (*before_callbacks)(void *context),
-                        void *context) {
+cold void filch__future_notify(filch_future *f, bool drop, void (*before_callbacks)(void *context),
+                               void *context) {
     uint64_t s = state_look(&f->state);
     if (s & FLAG_SLEEPERS) filch__futex_wake(sleep_half(f), INT_MAX);
     if (s & FLAG_CALLBACKS) {
@@ -100,18 +94,6 @@ static cold void notify(filch_future *f, bool drop, void (*before_callbacks)(voi
         run_callbacks(f);
     }
     if (drop) filch__future_drop(f);
-}
-
-void filch__future_finish(filch_future *f, enum filch__life final, bool drop,
-                          void (*before_callbacks)(void *context), void *context) {
-    POINT("future.finish");
-    switch (state_finish(&f->state, final, drop)) {
-    case AFTER_GONE: return;
-    case AFTER_LAST: filch__future_free(f); return;
-    case AFTER_NOTIFY:
-        /* Without `drop` the caller's reference keeps the future; with it, the one not yet given back. */
-        notify(f, drop, before_callbacks, context);
-    }
 }
 
 bool filch__future_try_cancel(filch_future *f) {

@@ -11,6 +11,7 @@
 #ifndef FILCH_RUNTIME_FUTURE_H
 #define FILCH_RUNTIME_FUTURE_H
 
+#include "base/point.h"
 #include "base/slab.h"
 #include "future_state.h"
 #include "reclaim/stack.h"
@@ -83,8 +84,16 @@ void filch__home_retain(struct filch__home *home);
 /* Has the form of a slab's home_release. */
 void filch__home_release(void *home);
 
+/* Sizes up to here cannot overflow when they are rounded and added. */
+#define FILCH__SIZE_LIMIT (SIZE_MAX / 4)
 /* Checks a task's fields. 0, or a code with its text. */
-int filch__task_check(const filch_task *task);
+int filch__task_refuse(const filch_task *task);
+static inline int filch__task_check(const filch_task *task) {
+    if (likely(task->fn != NULL && (task->arg != NULL || task->arg_size == 0) &&
+               task->arg_size <= FILCH__SIZE_LIMIT && task->result_size <= FILCH__SIZE_LIMIT))
+        return 0;
+    return filch__task_refuse(task);
+}
 /* Size of the object for a task that filch__task_check has passed: FILCH__SLAB_LARGEST at most. */
 static inline size_t filch__future_size(const filch_task *task) {
     size_t payload = filch__round_up(task->arg_size) + filch__round_up(task->result_size);
@@ -120,17 +129,32 @@ static inline bool filch__future_prepare(filch_future *f, const filch_task *task
  * argument is not destroyed. */
 void filch__future_discard(filch_future *f);
 
+void filch__extra_free(struct filch__extra *extra);
 /* Frees a future to which there is no reference any more. */
-void filch__future_free(filch_future *f);
+static inline void filch__future_free(filch_future *f) {
+    if (unlikely(f->extra != NULL)) filch__extra_free(f->extra);
+    filch__slab_free(f);
+}
 static inline void filch__future_drop(filch_future *f) {
     if (state_release(&f->state)) filch__future_free(f);
 }
 
-/* After start, fail or cancel: the argument is destroyed, the end published, sleepers woken, callbacks
- * run. With `drop`, the caller's reference is given back. `before_callbacks`, if not NULL, is called when
- * there are callbacks, after the end is published and before they run. */
-void filch__future_finish(filch_future *f, enum filch__life final, bool drop,
-                          void (*before_callbacks)(void *context), void *context);
+/* The rest of a finish when there is somebody to tell: sleepers are woken, callbacks run, and with `drop`
+ * the caller's reference is given back. */
+void filch__future_notify(filch_future *f, bool drop, void (*before_callbacks)(void *context),
+                          void *context);
+/* After start, fail or cancel, and after the argument was destroyed: the end is published, sleepers are
+ * woken, callbacks run. With `drop`, the caller's reference is given back. `before_callbacks`, if not NULL,
+ * is called when there are callbacks, after the end is published and before they run. */
+static inline void filch__future_finish(filch_future *f, enum filch__life final, bool drop,
+                                        void (*before_callbacks)(void *context), void *context) {
+    POINT("future.finish");
+    switch (state_finish(&f->state, final, drop)) {
+    case AFTER_GONE: return;
+    case AFTER_LAST: filch__future_free(f); return;
+    case AFTER_NOTIFY: filch__future_notify(f, drop, before_callbacks, context);
+    }
+}
 /* Destroys the argument, if it has a destructor. */
 static inline void filch__future_destroy_arg(filch_future *f) {
     if (unlikely(f->extra != NULL && f->extra->arg_destroy != NULL))

@@ -9,19 +9,14 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Sizes up to here cannot overflow when they are rounded and added. */
-#define SIZE_LIMIT (SIZE_MAX / 4)
-
-int filch__task_check(const filch_task *task) {
-    if (unlikely(task->fn == NULL))
+cold int filch__task_refuse(const filch_task *task) {
+    if (task->fn == NULL)
         return filch__error_constant(FILCH_EINVAL, "submit: the function is NULL");
-    if (unlikely(task->arg == NULL && task->arg_size != 0))
+    if (task->arg == NULL && task->arg_size != 0)
         return filch__error(FILCH_EINVAL, "submit: the argument is NULL, its size is %zu",
                             task->arg_size);
-    if (unlikely(task->arg_size > SIZE_LIMIT || task->result_size > SIZE_LIMIT))
-        return filch__error(FILCH_ETOOBIG, "submit: sizes of %zu and %zu bytes are too large",
-                            task->arg_size, task->result_size);
-    return 0;
+    return filch__error(FILCH_ETOOBIG, "submit: sizes of %zu and %zu bytes are too large",
+                        task->arg_size, task->result_size);
 }
 
 bool filch__future_prepare_slow(filch_future *f, const filch_task *task) {
@@ -47,25 +42,8 @@ bool filch__future_prepare_slow(filch_future *f, const filch_task *task) {
     return true;
 }
 
-/* What a task's return value means. */
-static int32_t normal_code(int rc) {
-    return rc >= 0 || filch__error_is_own(rc) ? rc : FILCH_EINVAL;
-}
-
-void filch__task_run(struct filch__self *self, filch_future *f, int64_t base) {
-    struct filch__run run = {.future = f, .below = self->run, .text = NULL, .base = base};
-    size_t size;
-    void *result = filch__future_result(f, &size);
-    if (size == sizeof(uint64_t))
-        memset(result, 0, sizeof(uint64_t));
-    else if (size != 0)
-        memset(result, 0, size);
-    self->run = &run;
-    int rc = f->fn(filch__future_arg(f), result);
-    self->run = run.below;
-    if (unlikely(rc != 0)) f->code = normal_code(rc);
-    if (unlikely(run.text != NULL)) filch__future_set_text(f, run.text);
-    filch__future_destroy_arg(f);
+cold void filch__task_failed(filch_future *f, int rc) {
+    f->code = rc >= 0 || filch__error_is_own(rc) ? rc : FILCH_EINVAL;
 }
 
 int filch_fail(int code, const char *format, ...) {

@@ -5,9 +5,26 @@
 #include "future.h"
 #include "self.h"
 
-/* Runs the task of a future that the caller has started: result zeroed, function called, argument
- * destroyed, code and text stored. The caller publishes the end with filch__future_finish.
- * `base` is where the room's queue stands now. */
-void filch__task_run(struct filch__self *self, filch_future *f, int64_t base);
+/* Keeps the code that a task has returned, which is not 0. */
+void filch__task_failed(filch_future *f, int rc);
+
+/* Runs the task of a future that the caller has started: result zeroed, function called, code and text
+ * stored, argument destroyed. The caller publishes the end with filch__future_finish. `base` is where the
+ * room's queue stands now. */
+static inline void filch__task_run(struct filch__self *self, filch_future *f, int64_t base) {
+    struct filch__run run = {.future = f, .below = self->run, .text = NULL, .base = base};
+    size_t size;
+    void *result = filch__future_result(f, &size);
+    if (size == sizeof(uint64_t))
+        __builtin_memset(result, 0, sizeof(uint64_t));
+    else if (size != 0)
+        __builtin_memset(result, 0, size);
+    self->run = &run;
+    int rc = f->fn(filch__future_arg(f), result);
+    self->run = run.below;
+    if (unlikely(rc != 0)) filch__task_failed(f, rc);
+    if (unlikely(run.text != NULL)) filch__future_set_text(f, run.text);
+    filch__future_destroy_arg(f);
+}
 
 #endif

@@ -40,10 +40,12 @@ void filch__worker_trim(struct filch__worker *w) {
         filch__entry entry = filch__deque_pop(&w->local);
         bool live = entry != ENTRY_NONE &&
                     state_life(state_look(&filch__entry_future(entry)->state)) == LIFE_PENDING;
-        /* There is room where it was. */
+        /* There is room where it was. The last one comes back one place higher, and does not become a
+         * descendant by that. */
         if (live) filch__deque_push(&w->local, entry);
+        if (live && bottom <= w->help_floor) w->help_floor = filch__deque_bottom(&w->local);
         filch__hand_empty(w);
-        w->live_mark = live ? bottom : INT64_MAX;
+        w->live_mark = live ? filch__deque_bottom(&w->local) : INT64_MAX;
         if (live) {
             /* While it was in the hand, the last searcher may have looked and gone to sleep. */
             filch__crew_tell(w->pool);
@@ -62,7 +64,11 @@ void filch__worker_left_stale(struct filch__self *self) {
 /* The awaited task, which has not started: runs it, unless somebody else is faster. */
 static void run_awaited(struct filch__worker *w, filch_future *f) {
     int64_t bottom = filch__deque_bottom(&w->local);
-    if (filch__deque_newest(&w->local) == filch__entry_of_future(f)) {
+    bool newest = filch__deque_newest(&w->local) == filch__entry_of_future(f);
+    /* If it is no descendant of those below on the stack, what it submits is none either: others that wait
+     * for the outermost one must not take it for one. */
+    if (!newest || bottom <= first_descendant(w)) store_release(&w->outer, NULL); /* C15 -> C16 */
+    if (newest) {
         filch__hand_open(w);
         filch__entry entry = filch__deque_pop(&w->local);
         if (entry != ENTRY_NONE)
@@ -75,11 +81,9 @@ static void run_awaited(struct filch__worker *w, filch_future *f) {
         filch__worker_run(w, f, false);
     }
     /* What it, or its callbacks, left behind is not of the task that waits. */
-    if (filch__deque_bottom(&w->local) > bottom) {
+    if (filch__deque_bottom(&w->local) > bottom - newest)
         w->help_floor = filch__deque_bottom(&w->local);
-        store_release(&w->outer, NULL); /* C15 -> C16: nor of those below */
-    }
-    filch__worker_trim(w);
+    if (unlikely(w->stale != 0)) filch__worker_trim(w);
 }
 
 /* A descendant of the waiting task, from the own deque. */
