@@ -17,6 +17,7 @@ bool filch__deque_init(struct filch__deque *d, int64_t capacity) {
     store_relaxed(&d->bottom, 0); /* relaxed: not shared yet */
     d->top_seen = 0;
     d->retired = NULL;
+    d->retired_slots = 0;
     struct filch__ring *ring = ring_create(capacity);
     store_relaxed(&d->ring, ring); /* relaxed: not shared yet */
     return ring != NULL;
@@ -28,6 +29,7 @@ static void free_retired(struct filch__deque *d) {
         d->retired = ring->older;
         filch__free(ring);
     }
+    d->retired_slots = 0;
 }
 
 void filch__deque_fini(struct filch__deque *d) {
@@ -54,6 +56,7 @@ cold bool filch__deque_grow(struct filch__deque *d) {
     store_release(&d->ring, ring); /* D4 -> D4b */
     old->older = d->retired;
     d->retired = old;
+    d->retired_slots += old->mask + 1;
     return true;
 }
 

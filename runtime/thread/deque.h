@@ -57,6 +57,7 @@ struct filch__deque {
     int64_t top_seen; /* a lower bound of top */
     struct filch__ring *ring;
     struct filch__ring *retired;
+    int64_t retired_slots; /* of all of them */
 };
 
 enum filch__steal { STEAL_OK, STEAL_EMPTY, STEAL_LOST };
@@ -65,7 +66,8 @@ enum filch__steal { STEAL_OK, STEAL_EMPTY, STEAL_LOST };
 bool filch__deque_init(struct filch__deque *d, int64_t capacity);
 /* Owner side, when nobody else uses it any more. */
 void filch__deque_fini(struct filch__deque *d);
-/* Owner side: frees replaced rings after a grace period, if there are any. Blocks for that time. */
+/* Owner side: frees replaced rings after a grace period, if there are any. Blocks for that time, which is
+ * without end if the calling program waits for the caller while it reads under liburcu-bp itself. */
 void filch__deque_collect(struct filch__deque *d);
 /* Owner side: makes room for one more entry. False: no memory, the deque is as it was. */
 bool filch__deque_grow(struct filch__deque *d);

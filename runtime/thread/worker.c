@@ -21,6 +21,8 @@
 #define HALF_LIMIT 32
 /* Stack that is kept for the user's code under the floor, bytes; a quarter of a small stack. */
 #define STACK_RESERVE ((size_t)64 << 10)
+/* Slots of replaced rings that are kept until the worker ends: 64 KiB. */
+#define COLLECT_SLOTS 8192
 /* Looks between two looks at the clock while searching; one takes some 50 ns. */
 #define LOOKS_PER_CLOCK 8
 
@@ -184,11 +186,25 @@ static filch__entry spin(struct filch__worker *w) {
     }
 }
 
+/* Frees replaced rings, if that is worth while. A grace period may take long, so for its time the worker
+ * counts as BLOCKED: somebody else takes its place if there is work. BUSY or SEARCHING before, and BUSY
+ * afterwards if it has waited. */
+static void collect(struct filch__worker *w) {
+    struct filch__sleep *s = &w->pool->sleep;
+    if (likely(w->local.retired_slots + w->inbound.retired_slots < COLLECT_SLOTS)) return;
+    found(w);
+    sleep_block(s);
+    fence_seq_cst(); /* S2 <- S1 */
+    if (filch__crew_sees_work(w->pool)) filch__crew_tell(w->pool);
+    filch__deque_collect(&w->local);
+    filch__deque_collect(&w->inbound);
+    sleep_unblock(s);
+}
+
 /* Sleeps unless there is something to do (W2, W3, W5). SEARCHING afterwards. */
 static void sleep_until_told(struct filch__worker *w) {
     struct filch__pool *p = w->pool;
-    filch__deque_collect(&w->local);
-    filch__deque_collect(&w->inbound);
+    collect(w);
     filch__park_prepare(&w->parker);
     sleep_announce(&p->sleep, w->searching);
     POINT("worker.announced");
