@@ -2,8 +2,6 @@
  *
  * Orders
  *   X1 cas_acq_rel the_default (publish) -> X2 load_acquire the_default (get): the executor's fields
- *   X3 exchange_acq_rel the_default (end) -> X2 load_acquire the_default (get): the end of the program
- *   X1 cas_acq_rel the_default (publish) -> X3 exchange_acq_rel the_default (end): who ends it sees its fields
  * Not here: everything that a back-end does (executor_ops.h says what). Only this file knows which
  * back-ends were built. */
 #include "base/atomics.h"
@@ -15,56 +13,44 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The executor behind NULL; `ended` once the program is at its end. */
+/* The executor behind NULL. It is never freed: who has kept it may use it while the program ends. */
 static filch_executor *the_default;
-static filch_executor ended;
 
 static void end_default(void) {
-    filch_executor *e = exchange_acq_rel(&the_default, &ended); /* X3 -> X2; X3 <- X1 */
-    if (e == NULL || e == &ended) return;
+    filch_executor *e = load_acquire(&the_default); /* X2 <- X1 */
+    if (e == NULL) return;
     /* A task may be calling exit(): it cannot wait for itself. */
-    if (e->ops->shutdown(e, FILCH_WAIT) == 0) e->ops->destroy(e);
+    if (e->ops->shutdown(e, FILCH_WAIT) != 0) e->ops->shutdown(e, 0);
 }
 
 static cold filch_executor *make_default(void) {
     static int registered;
     filch_executor *e, *present = NULL;
+    int no = 0;
     if (filch_thread_executor(NULL, &e) != 0) return NULL;
     e->is_default = true;
-    int no = 0;
     if (cas_relaxed(&registered, &no, 1)) /* relaxed: only one registers */
         atexit(end_default);
-    if (cas_acq_rel(&the_default, &present, e)) return e; /* X1 -> X2, X3 */
+    if (cas_acq_rel(&the_default, &present, e)) return e; /* X1 -> X2 */
     e->ops->shutdown(e, FILCH_WAIT);
     e->ops->destroy(e);
     return present;
 }
 
 filch_executor *filch_default_executor(void) {
-    filch_executor *e = load_acquire(&the_default); /* X2 <- X1, X3 */
-    if (unlikely(e == NULL)) e = make_default();
-    if (unlikely(e == &ended)) {
-        filch__error_constant(FILCH_ESHUTDOWN, "the default executor has ended with the program");
-        return NULL;
-    }
-    return e;
+    filch_executor *e = load_acquire(&the_default); /* X2 <- X1 */
+    return likely(e != NULL) ? e : make_default();
 }
 
-filch_executor *filch__executor_resolve(filch_executor *e, int *rc) {
-    if (likely(e != NULL)) return e;
-    e = filch_default_executor();
-    if (e == NULL)
-        *rc = load_acquire(&the_default) == &ended /* X2 <- X3 */
-                  ? FILCH_ESHUTDOWN
-                  : FILCH_ENOMEM;
-    return e;
+filch_executor *filch__executor_resolve(filch_executor *e) {
+    return likely(e != NULL) ? e : filch_default_executor();
 }
 
 static int submit(filch_executor *e, const filch_task *task, filch_future **future) {
     int rc = filch__task_check(task);
     if (unlikely(rc != 0)) return rc;
-    e = filch__executor_resolve(e, &rc);
-    return unlikely(e == NULL) ? rc : e->ops->submit(e, task, future);
+    e = filch__executor_resolve(e);
+    return unlikely(e == NULL) ? FILCH_ENOMEM : e->ops->submit(e, task, future);
 }
 
 int filch_submit(filch_executor *e, filch_task_fn *fn, const void *arg, size_t arg_size,

@@ -34,8 +34,8 @@ struct filch_executor {
     bool is_default; /* the library's own, which the caller must not destroy */
 };
 
-/* executor.c: the executor that the caller means: NULL is the default one. NULL, with the code in *rc and
- * its text set, if there is none. */
-filch_executor *filch__executor_resolve(filch_executor *e, int *rc);
+/* executor.c: the executor that the caller means: NULL is the default one. NULL, with the text of
+ * FILCH_ENOMEM set, if that cannot be made. */
+filch_executor *filch__executor_resolve(filch_executor *e);
 
 #endif

@@ -96,13 +96,27 @@ cold void filch__future_notify(filch_future *f, bool drop, void (*before_callbac
     if (drop) filch__future_drop(f);
 }
 
+/* Destroys the argument of a task that will not start. */
+static void destroy_unstarted(filch_future *f) {
+    struct filch__ending here;
+    filch__ending_begin(&here, f);
+    filch__future_destroy_arg(f);
+    filch__ending_end(&here);
+}
+
+void filch__future_await_ending(filch_future *f) {
+    enum filch__life life = state_life(state_look(&f->state));
+    if (unlikely(life == LIFE_CANCELLING || life == LIFE_FAILING) && !filch__is_ending(f))
+        filch__future_sleep(f, FILCH_FOREVER);
+}
+
 bool filch__future_try_cancel(filch_future *f) {
     if (!state_cancel(&f->state)) return false;
     POINT("future.cancelling");
     /* A callback may release the caller's reference while others are still to run. */
     state_retain(&f->state);
     fetch_add_relaxed(&filch__future_home(f)->cancelled, 1); /* relaxed: a statistic */
-    filch__future_destroy_arg(f);
+    destroy_unstarted(f);
     f->code = FILCH_ECANCELED;
     filch__future_finish(f, LIFE_CANCELLED, true, NULL, NULL);
     return true;
@@ -116,7 +130,7 @@ static char *copy_text(const char *text) {
 
 bool filch__future_try_fail(filch_future *f, const char *cause) {
     if (!state_fail(&f->state)) return false;
-    filch__future_destroy_arg(f);
+    destroy_unstarted(f);
     f->code = FILCH_EBROKEN;
     filch__future_set_text(f, copy_text(cause));
     filch__future_finish(f, LIFE_FINISHED, false, NULL, NULL);
@@ -227,6 +241,7 @@ bool filch_future_cancel(filch_future *f) {
         if (self != NULL) self->executor->ops->left_stale(self);
         return true;
     }
+    filch__future_await_ending(f);
     enum filch__life life = state_life(state_look(&f->state));
     return life == LIFE_CANCELLED || life == LIFE_CANCELLING;
 }

@@ -165,6 +165,8 @@ void filch__future_set_text(filch_future *f, char *text);
 
 /* Cancels if pending; true if this call did it. */
 bool filch__future_try_cancel(filch_future *f);
+/* If another thread is about to cancel or fail it, and not this one: waits until it is done. */
+void filch__future_await_ending(filch_future *f);
 /* Ends it with EBROKEN if pending; `cause` is copied. */
 bool filch__future_try_fail(filch_future *f, const char *cause);
 

@@ -76,7 +76,8 @@ static int run_chunk(void *argument, void *result) {
 static int result_of(filch_future *f, struct outcome *outcome) {
     for (;;) {
         int rc = filch_future_result(f, outcome, FILCH_FOREVER);
-        if (filch_future_done(f) || filch_future_cancel(f)) return rc;
+        if (filch_future_done(f)) return filch_future_result(f, outcome, FILCH_FOREVER);
+        if (filch_future_cancel(f)) return rc;
     }
 }
 
@@ -124,8 +125,8 @@ int filch_map_array(filch_executor *e, filch_task_fn *fn, const void *args, size
                     size_t n, void *results, size_t result_size) {
     int rc = check(fn, args, arg_size, n, results, result_size);
     if (rc != 0 || n == 0) return rc;
-    e = filch__executor_resolve(e, &rc);
-    if (e == NULL) return rc;
+    e = filch__executor_resolve(e);
+    if (e == NULL) return FILCH_ENOMEM;
     struct job job = {fn, args, arg_size, results, result_size};
     size_t chunks = (size_t)e->ops->max_workers(e) * CHUNKS_PER_WORKER;
     if (chunks > n) chunks = n;

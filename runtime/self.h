@@ -6,6 +6,8 @@
 #define FILCH_SELF_H
 
 #include <filch/task.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* A task that runs, on the stack of the worker that runs it. */
@@ -23,17 +25,38 @@ struct filch__self {
     struct filch__run *run; /* the innermost task that runs, or NULL */
 };
 
+/* On the stack of a thread that drains an executor, or ends a future that has not started: code of the
+ * user that runs meanwhile must not wait for it. */
+struct filch__ending {
+    const void *what; /* the executor, or the future */
+    struct filch__ending *below;
+};
+
 struct filch__thread {
-    struct filch__self *self; /* NULL: not a worker */
-    uint64_t
-        draining; /* serial of the executor whose pending tasks this thread is ending; 0: none */
-    uint64_t heap_owner; /* serial of the executor that heap_hint belongs to */
-    void *heap_hint;     /* the heap that the thread, from outside, used last */
-    const char *error;   /* text of the last failure: constant, or `buffer`; NULL: none */
+    struct filch__self *self;     /* NULL: not a worker */
+    struct filch__ending *ending; /* what it is ending that never started, innermost first */
+    uint64_t heap_owner;          /* serial of the executor that heap_hint belongs to */
+    void *heap_hint;              /* the heap that the thread, from outside, used last */
+    const char *error;            /* text of the last failure: constant, or `buffer`; NULL: none */
     char buffer[240];
 };
 
 extern __thread struct filch__thread filch__thread;
+
+static inline void filch__ending_begin(struct filch__ending *ending, const void *what) {
+    ending->what = what;
+    ending->below = filch__thread.ending;
+    filch__thread.ending = ending;
+}
+static inline void filch__ending_end(const struct filch__ending *ending) {
+    filch__thread.ending = ending->below;
+}
+/* Is this thread ending it? */
+static inline bool filch__is_ending(const void *what) {
+    const struct filch__ending *ending = filch__thread.ending;
+    while (ending != NULL && ending->what != what) ending = ending->below;
+    return ending != NULL;
+}
 
 static inline struct filch__self *filch__self(void) {
     return filch__thread.self;

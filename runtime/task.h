@@ -21,10 +21,11 @@ static inline void filch__task_run(struct filch__self *self, filch_future *f, in
         __builtin_memset(result, 0, size);
     self->run = &run;
     int rc = f->fn(filch__future_arg(f), result);
-    self->run = run.below;
+    self->run = NULL; /* a destructor is no part of the task, nor of the one below */
     if (unlikely(rc != 0)) filch__task_failed(f, rc);
     if (unlikely(run.text != NULL)) filch__future_set_text(f, run.text);
     filch__future_destroy_arg(f);
+    self->run = run.below;
 }
 
 #endif

@@ -1,7 +1,7 @@
 /* filch/executor.h: executors, what may be set when one is made, and how one ends.
  *
  * Threads: every call may run in any thread at the same time as every other call on the same
- * executor, but filch_executor_destroy, after whose start no other call may begin.
+ * executor, but filch_executor_destroy, during and after which there may be no other.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef FILCH_EXECUTOR_H

@@ -68,7 +68,8 @@ FILCH_API bool filch_future_running(filch_future *future);
 FILCH_API bool filch_future_cancelled(filch_future *future);
 
 /* Cancels the task if it has not started: one atomic transition against the start, which exactly one
- * side wins. Destroys the argument and runs the callbacks in the caller.
+ * side wins. Destroys the argument and runs the callbacks in the caller. Where another thread is just
+ * cancelling it, waits until that has destroyed the argument.
  *
  * Returns  true if the future is now, or already was, cancelled; false if it runs or has finished,
  *          and for NULL.

@@ -3,8 +3,10 @@
  * Flow     any thread pushes; a taker gets the whole chain, newest first, and owns it.
  * Source   liburcu's cds_lfs (Treiber, IBM RJ 5118, 1986). Nothing but pop_all ever removes a node, so
  *          there is no ABA and no grace period is needed before a node is used again.
- * Orders   push and pop_all are full barriers by liburcu's documentation, so that what was done to a
- *          node before the push is seen by the taker; ThreadSanitizer is told the same.
+ *          Push and pop_all are full barriers by liburcu's documentation; ThreadSanitizer is told so.
+ * Orders
+ *   I1 cds_lfs_push top (push) -> I2 __cds_lfs_pop_all top (take_all): what was done to the node before
+ *   I2 __cds_lfs_pop_all top (take_all) -> I3 load_acquire top (is_empty): what the taker did before it took all
  * Progress push lock-free, take_all wait-free: no pusher that is descheduled is waited for. (liburcu's
  *          wait-free stack and queue block the reader on a writer that is half-way; this one not.)
  * Not here: the order of the tasks (thread/injector.h). */
@@ -34,17 +36,17 @@ static inline void filch__stack_init(struct filch__stack *s) {
 static inline void filch__stack_push(struct filch__stack *s, struct filch__link *link) {
     cds_lfs_node_init(&link->node);
     tell_release(s);
-    cds_lfs_push(&s->top, &link->node);
+    cds_lfs_push(&s->top, &link->node); /* I1 -> I2 */
 }
 
 /* A hint for whoever is not ordered with the pushers by other means. */
 static inline bool filch__stack_is_empty(struct filch__stack *s) {
-    return load_relaxed(&s->top.head) == NULL; /* relaxed: callers fence, see thread/sleep.h */
+    return load_acquire(&s->top.head) == NULL; /* I3 <- I2 */
 }
 
 /* The chain, newest first, NULL if there is none. */
 static inline struct filch__link *filch__stack_take_all(struct filch__stack *s) {
-    struct cds_lfs_head *head = __cds_lfs_pop_all(&s->top);
+    struct cds_lfs_head *head = __cds_lfs_pop_all(&s->top); /* I2 <- I1; I2 -> I3 */
     tell_acquire(s);
     return head == NULL ? NULL : container_of(&head->node, struct filch__link, node);
 }

@@ -90,8 +90,8 @@ static inline int64_t filch__deque_bottom(struct filch__deque *d) {
 
 /* Any side: a hint, exact when nobody changes it. */
 static inline bool filch__deque_is_empty(struct filch__deque *d) {
-    int64_t top = load_relaxed(&d->top);        /* relaxed: callers fence, see sleep.h */
-    return load_relaxed(&d->bottom) - top <= 0; /* relaxed: callers fence, see sleep.h */
+    int64_t top = load_acquire(&d->top);        /* D6 <- D5 */
+    return load_acquire(&d->bottom) - top <= 0; /* D2 <- D1, D3 */
 }
 
 /* Owner side: the entry that pop would give, unless a thief is faster; ENTRY_NONE or an older value if

@@ -72,19 +72,24 @@ static int submit_inside(struct filch__pool *p, struct filch__worker *w, const f
     return 0;
 }
 
+static struct filch__outside_heap *remember_heap(struct filch__pool *p,
+                                                 struct filch__outside_heap *o) {
+    filch__thread.heap_owner = p->serial;
+    filch__thread.heap_hint = o;
+    return o;
+}
+
 /* A heap that no other thread uses at the moment; the one that this thread had last, if that is free. */
 static struct filch__outside_heap *take_heap(struct filch__pool *p) {
     struct filch__outside_heap *o = NULL;
     if (filch__thread.heap_owner == p->serial) o = filch__thread.heap_hint;
     if (likely(o != NULL) && exchange_acquire(&o->busy, 1u) == 0) /* C11 <- C12 */
         return o;
-    filch__thread.heap_owner = p->serial;
     for (o = load_acquire(&p->outside); o != NULL; o = o->next) { /* C14 <- C13 */
         if (load_relaxed(&o->busy) != 0) continue;                /* relaxed: a hint */
         if (exchange_acquire(&o->busy, 1u) != 0)                  /* C11 <- C12 */
             continue;
-        filch__thread.heap_hint = o;
-        return o;
+        return remember_heap(p, o);
     }
     o = filch__alloc_zeroed(sizeof *o);
     if (o == NULL) return NULL;
@@ -98,8 +103,7 @@ static struct filch__outside_heap *take_heap(struct filch__pool *p) {
     o->next = load_acquire(&p->outside);           /* C14 <- C13 */
     while (!cas_release(&p->outside, &o->next, o)) /* C13 -> C14 */
         continue;
-    filch__thread.heap_hint = o;
-    return o;
+    return remember_heap(p, o);
 }
 
 static void give_heap(struct filch__outside_heap *o) {

@@ -155,6 +155,10 @@ void filch__crew_one_less(struct filch__pool *p, uint64_t word);
 struct filch__worker *filch__worker_create(struct filch__pool *p, uint32_t index);
 void filch__worker_destroy(struct filch__worker *w);
 void *filch__worker_main(void *worker);
+/* With an open hand: starts the task for the caller to run, or ends it if the executor was cancelled or is
+ * broken, and empties the hand, after its callbacks, so that whoever drains waits for them. False: there
+ * is nothing to run. */
+bool filch__worker_claim(struct filch__worker *w, filch_future *f);
 /* Runs an entry that the worker took: starts its task, or drops the entry if it is stale. */
 void filch__worker_handle(struct filch__worker *w, filch__entry entry);
 /* Runs a task that the worker has started; `drop`: with the reference of its entry. */

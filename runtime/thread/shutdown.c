@@ -19,6 +19,7 @@ static void end_entry(filch_future *f, const char *cause) {
         filch__future_try_fail(f, cause);
     else
         filch__future_try_cancel(f);
+    filch__future_await_ending(f);
     filch__future_drop(f);
 }
 
@@ -84,7 +85,7 @@ static uint64_t sum_of_empty_hands(struct filch__pool *p) {
 static bool is_draining(struct filch__pool *p) {
     struct filch__worker *own = filch__pool_worker(p);
     if (own != NULL && (load_relaxed(&own->hand) & 1) != 0) return true; /* relaxed: own field */
-    return filch__thread.draining == p->serial;
+    return filch__is_ending(p);
 }
 
 static void wait_for_drains(struct filch__pool *p) {
@@ -94,20 +95,18 @@ static void wait_for_drains(struct filch__pool *p) {
 }
 
 void filch__pool_drain(struct filch__pool *p, const char *cause) {
-    if (is_draining(p)) {
-        /* The drain below on this stack, or the one that waits for this hand, sees to the rest: two
-         * callbacks must not wait for each other. */
-        while (drain_queues(p, cause) != 0) continue;
-        return;
-    }
-    uint64_t outer = filch__thread.draining;
-    filch__thread.draining = p->serial;
-    fetch_add_relaxed(&p->drains, 1u); /* relaxed: what matters is that it comes before C29 */
+    struct filch__ending here;
+    /* The drain below on this stack, or the one that waits for this hand, sees to the rest: two callbacks
+     * must not wait for each other, nor drains nest as deep as there are tasks. */
+    if (is_draining(p)) return;
+    filch__ending_begin(&here, p);
+    fetch_add_relaxed(&p->drains,
+                      1u); /* relaxed: before the takes, whose effect a waiter has seen */
     for (;;) {
         uint64_t before = sum_of_empty_hands(p);
         if (drain_queues(p, cause) == 0 && sum_of_empty_hands(p) == before) break;
     }
-    filch__thread.draining = outer;
+    filch__ending_end(&here);
     fetch_sub_acq_rel(&p->drains, 1u); /* C29 -> C30 */
     filch__futex_wake(&p->drains, INT_MAX);
 }

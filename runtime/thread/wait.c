@@ -68,14 +68,11 @@ static void run_awaited(struct filch__worker *w, filch_future *f) {
     /* If it is no descendant of those below on the stack, what it submits is none either: others that wait
      * for the outermost one must not take it for one. */
     if (!newest || bottom <= first_descendant(w)) store_release(&w->outer, NULL); /* C15 -> C16 */
-    if (newest) {
-        filch__hand_open(w);
-        filch__entry entry = filch__deque_pop(&w->local);
-        if (entry != ENTRY_NONE)
-            filch__worker_handle(w, entry);
-        else
-            filch__hand_empty(w);
-    } else if (state_start(&f->state, w->self.index)) {
+    filch__hand_open(w);
+    filch__entry entry = newest ? filch__deque_pop(&w->local) : ENTRY_NONE;
+    if (entry != ENTRY_NONE) {
+        filch__worker_handle(w, entry);
+    } else if (filch__worker_claim(w, f)) {
         /* Its entry is stale from here on, keeps its reference, and is dropped by who takes it. */
         w->stale++;
         filch__worker_run(w, f, false);

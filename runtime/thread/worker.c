@@ -273,10 +273,11 @@ static void retire_if_too_many(struct filch__worker *w) {
     w->searching = true;
 }
 
-/* A future is about to be told as done while the worker counts as searching: it does not search while
- * it runs callbacks. */
-static void stop_searching(void *worker) {
-    found(worker);
+/* Callbacks run outside of every task, and not while the worker counts as searching. */
+static void before_callbacks(void *worker) {
+    struct filch__worker *w = worker;
+    found(w);
+    w->self.run = NULL;
 }
 
 /* Before its future is done a worker counts as idle, if it has nothing else to do: whoever sees the
@@ -302,12 +303,13 @@ void filch__worker_run(struct filch__worker *w, filch_future *f, bool drop) {
         store_release(&w->outer, NULL); /* C15 -> C16 */
         search_if_idle(w);
     }
-    filch__future_finish(f, LIFE_FINISHED, drop, stop_searching, w);
+    struct filch__run *below = w->self.run;
+    filch__future_finish(f, LIFE_FINISHED, drop, before_callbacks, w);
+    w->self.run = below;
     w->nesting--;
 }
 
-/* The executor was cancelled or is broken: the task does not start. The hand stays open until its
- * callbacks have run, so that whoever drains waits for them. */
+/* The executor was cancelled or is broken: the task does not start. */
 static cold void end_unstarted(struct filch__worker *w, filch_future *f, unsigned ending) {
     w->nesting++;
     if ((ending & POOL_BROKEN) != 0)
@@ -315,20 +317,24 @@ static cold void end_unstarted(struct filch__worker *w, filch_future *f, unsigne
     else
         filch__future_try_cancel(f);
     w->nesting--;
+}
+
+bool filch__worker_claim(struct filch__worker *w, filch_future *f) {
+    unsigned ending = filch__pool_ending(w->pool);
+    bool started = false;
+    if (unlikely((ending & (POOL_CANCELLING | POOL_BROKEN)) != 0))
+        end_unstarted(w, f, ending);
+    else
+        started = state_start(&f->state, w->self.index);
     filch__hand_empty(w);
-    filch__future_drop(f);
+    return started;
 }
 
 void filch__worker_handle(struct filch__worker *w, filch__entry entry) {
     filch_future *f = filch__entry_future(entry);
-    unsigned ending = filch__pool_ending(w->pool);
-    if (unlikely((ending & (POOL_CANCELLING | POOL_BROKEN)) != 0)) {
-        end_unstarted(w, f, ending);
-    } else if (likely(state_start(&f->state, w->self.index))) {
-        filch__hand_empty(w);
+    if (likely(filch__worker_claim(w, f))) {
         filch__worker_run(w, f, true);
     } else {
-        filch__hand_empty(w);
         if (w->stale != 0) w->stale--;
         filch__future_drop(f);
     }
@@ -348,11 +354,13 @@ static void begin(struct filch__worker *w) {
     if (p->initializer == NULL) return;
     /* It counts as busy meanwhile. It needs no look for others before: it will search itself. */
     sleep_change(&p->sleep, -SEARCHING_ONE);
+    w->searching = false;
     w->nesting++;
     int rc = p->initializer(p->initializer_arg);
     if (rc != 0) filch__pool_break(p, rc, w->self.index);
     w->nesting--;
     sleep_change(&p->sleep, SEARCHING_ONE);
+    w->searching = true;
 }
 
 void *filch__worker_main(void *argument) {
@@ -364,6 +372,8 @@ void *filch__worker_main(void *argument) {
         if (entry == ENTRY_NONE) break;
         filch__worker_handle(w, entry);
     }
+    /* For destructors of the user's thread-local storage, which run after this. */
     filch__heap_mine = NULL;
+    filch__thread.self = NULL;
     return NULL;
 }
