@@ -123,8 +123,9 @@ static int check(filch_task_fn *fn, const void *args, size_t arg_size, size_t n,
 
 int filch_map_array(filch_executor *e, filch_task_fn *fn, const void *args, size_t arg_size,
                     size_t n, void *results, size_t result_size) {
+    if (n == 0 && fn != NULL) return 0;
     int rc = check(fn, args, arg_size, n, results, result_size);
-    if (rc != 0 || n == 0) return rc;
+    if (rc != 0) return rc;
     e = filch__executor_resolve(e);
     if (e == NULL) return FILCH_ENOMEM;
     struct job job = {fn, args, arg_size, results, result_size};

@@ -29,6 +29,7 @@ bool filch__crew_sees_work(struct filch__pool *p) {
 void filch__crew_unpark_one(struct filch__pool *p) {
     uint32_t n = filch__pool_workers(p);
     POINT("crew.unpark");
+    fence_seq_cst(); /* S1 -> S2 */
     for (uint32_t i = 0; i < n; i++) {
         struct filch__worker *w = filch__pool_slot(p, i);
         if (w != NULL && filch__unpark(&w->parker)) return;

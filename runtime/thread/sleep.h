@@ -7,8 +7,8 @@
  *
  * State    word: 14 bits each of searching, sleeping, blocked, started; WAKING; CLOSING.
  * Keeps    1. searching + sleeping + blocked <= started <= limit.
- *          2. WAKING is set only with sleeping > 0, and cleared by every worker that leaves its sleep:
- *             while it is set, some worker is on its way from sleeping to searching.
+ *          2. WAKING is set only with sleeping > 0, and cleared by every worker that ends its sleep: while
+ *             it is set, some worker is on its way to searching, or to finding that max are awake.
  *          3. awake = started - sleeping - blocked. Nobody is woken or started while awake >= max; it
  *             passes max only when a blocked worker comes back, until a worker retires.
  * Orders
@@ -129,18 +129,30 @@ static inline void sleep_announce(struct filch__sleep *s, bool searching) {
 static inline bool sleep_retire(struct filch__sleep *s) {
     uint64_t w = load_acquire(&s->word); /* S4 <- S3 */
     do {
-        if (sleep_awake(w) <= s->max || (w & CLOSING_BIT) != 0) return false;
+        if (sleep_awake(w) <= s->max) return false;
     } while (!cas_acq_rel(&s->word, &w, w + SLEEPING_ONE)); /* S3 -> S4, S3; S3 <- S3 */
     return true;
 }
 
-/* SLEEPING to SEARCHING, for whatever reason (W5). */
-static inline void sleep_leave(struct filch__sleep *s) {
+enum filch__leave { LEAVE_SEARCHING, LEAVE_GONE, LEAVE_NOT };
+
+/* The end of a sleep, for whatever reason (W5); WAKING is cleared. SLEEPING to SEARCHING if fewer than max
+ * are awake; else to gone, if the executor is closing; else not at all, the others will do. */
+static inline enum filch__leave sleep_leave(struct filch__sleep *s) {
     uint64_t w = load_acquire(&s->word); /* S4 <- S3 */
-    while (
-        !cas_acq_rel(&s->word, &w,
-                     (w - SLEEPING_ONE + SEARCHING_ONE) & ~WAKING_BIT)) /* S3 -> S4, S3; S3 <- S3 */
-        continue;
+    for (;;) {
+        uint64_t next = w & ~WAKING_BIT;
+        enum filch__leave what = LEAVE_NOT;
+        if (sleep_awake(w) < s->max) {
+            next = next - SLEEPING_ONE + SEARCHING_ONE;
+            what = LEAVE_SEARCHING;
+        } else if ((w & CLOSING_BIT) != 0) {
+            next -= SLEEPING_ONE + STARTED_ONE;
+            what = LEAVE_GONE;
+        }
+        if (cas_acq_rel(&s->word, &w, next)) /* S3 -> S4, S3; S3 <- S3 */
+            return what;
+    }
 }
 
 /* BUSY to BLOCKED and back. */

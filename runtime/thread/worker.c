@@ -201,23 +201,36 @@ static void collect(struct filch__worker *w) {
     sleep_unblock(s);
 }
 
-/* Sleeps unless there is something to do (W2, W3, W5). SEARCHING afterwards. */
-static void sleep_until_told(struct filch__worker *w) {
+/* SLEEPING, with a prepared parker: sleeps until there is something to do (W3, W5). SEARCHING afterwards;
+ * false: the executor ends, others are awake, and the worker has left for ever. */
+static bool sleep_until_told(struct filch__worker *w) {
     struct filch__pool *p = w->pool;
+    for (;;) {
+        fence_seq_cst(); /* S2 <- S1 */
+        uint64_t word = sleep_read(&p->sleep);
+        if (filch__pool_ending(p) != 0 || (word & WAKING_BIT) != 0 ||
+            (sleep_awake(word) < p->sleep.max && filch__crew_sees_work(p))) {
+            filch__park_cancel(&w->parker);
+        } else {
+            count_own(&w->parked, 1);
+            filch__park_sleep(&w->parker);
+            count_own(&w->woken, 1);
+        }
+        enum filch__leave what = sleep_leave(&p->sleep);
+        w->searching = what == LEAVE_SEARCHING;
+        if (what != LEAVE_NOT) return w->searching;
+        filch__park_prepare(&w->parker);
+        POINT("worker.prepared");
+    }
+}
+
+/* Goes to sleep (W2), and wakes up. False: the worker has left for ever. */
+static bool sleep_now(struct filch__worker *w) {
     collect(w);
     filch__park_prepare(&w->parker);
-    sleep_announce(&p->sleep, w->searching);
+    sleep_announce(&w->pool->sleep, w->searching);
     POINT("worker.announced");
-    fence_seq_cst(); /* S2 <- S1 */
-    if (filch__crew_sees_work(p) || filch__pool_ending(p) != 0) {
-        filch__park_cancel(&w->parker);
-    } else {
-        count_own(&w->parked, 1);
-        filch__park_sleep(&w->parker);
-        count_own(&w->woken, 1);
-    }
-    sleep_leave(&p->sleep);
-    w->searching = true;
+    return sleep_until_told(w);
 }
 
 /* SEARCHING, and the executor is ending: if nothing is queued, the worker goes (W6). What was published
@@ -245,32 +258,20 @@ static filch__entry find(struct filch__worker *w) {
             found(w);
             return entry;
         }
-        if (leave_for_ever(w)) return ENTRY_NONE;
-        sleep_until_told(w);
+        if (leave_for_ever(w) || !sleep_now(w)) return ENTRY_NONE;
     }
 }
 
-/* One too many is awake since a blocked worker came back: this one sleeps. Its queues are for the
- * others, each of which looks at them before it sleeps. */
-static void retire_if_too_many(struct filch__worker *w) {
+/* One too many is awake since a blocked worker came back: this one sleeps. Its queues are for the others,
+ * each of which looks at them before it sleeps. False: the worker has left for ever. */
+static bool retire_if_too_many(struct filch__worker *w) {
     struct filch__sleep *s = &w->pool->sleep;
-    if (likely(filch__pool_workers(w->pool) <= s->max) || w->searching) return;
+    if (likely(filch__pool_workers(w->pool) <= s->max) || w->searching) return true;
     filch__park_prepare(&w->parker);
-    if (!sleep_retire(s)) {
-        /* A wake-up that was meant for a sleeper goes on to it. */
-        if (!filch__park_cancel(&w->parker)) filch__crew_unpark_one(w->pool);
-        return;
-    }
-    fence_seq_cst(); /* S2 <- S1 */
-    if (filch__pool_ending(w->pool) == 0) {
-        count_own(&w->parked, 1);
-        filch__park_sleep(&w->parker);
-        count_own(&w->woken, 1);
-    } else {
-        filch__park_cancel(&w->parker);
-    }
-    sleep_leave(s);
-    w->searching = true;
+    if (sleep_retire(s)) return sleep_until_told(w);
+    /* A wake-up that was meant for a sleeper goes on to it. */
+    if (!filch__park_cancel(&w->parker)) filch__crew_unpark_one(w->pool);
+    return true;
 }
 
 /* Callbacks run outside of every task, and not while the worker counts as searching. */
@@ -366,8 +367,7 @@ static void begin(struct filch__worker *w) {
 void *filch__worker_main(void *argument) {
     struct filch__worker *w = argument;
     begin(w);
-    for (;;) {
-        retire_if_too_many(w);
+    while (retire_if_too_many(w)) {
         filch__entry entry = find(w);
         if (entry == ENTRY_NONE) break;
         filch__worker_handle(w, entry);
