@@ -45,7 +45,7 @@ FILCH_BEGIN_DECLS
  * timeout  nanoseconds, 0 or less polls, FILCH_FOREVER waits without end
  * Returns  0; the task's positive code; FILCH_ECANCELED; FILCH_EBROKEN; FILCH_ETIMEDOUT (the future
  *          is as it was); FILCH_EINVAL (future is NULL); FILCH_EDEADLK (the future's task stands lower
- *          on the caller's own stack); FILCH_EAGAIN (a worker must park to go on, nobody else is left
+ *          on the caller's own stack, or tasks wait for each other in a circle); FILCH_EAGAIN (a worker must park to go on, nobody else is left
  *          to run the task, and no thread could be started). May be called any number of times.
  * Progress: blocking. Ordering: everything that the task did happens before the return.
  * Since: 0.1. */

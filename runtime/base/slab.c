@@ -102,7 +102,7 @@ noinline void filch__slab_free_remote(struct filch__heap *heap, void *object, un
             drop_live(filch__slab_block(object)->region, 1);
             return;
         }
-        freed->next = top;
+        store_relaxed(&freed->next, top); /* relaxed: M1 publishes it; see filch__slab_free */
         POINT("slab.remote.push");
     } while (!cas_weak_release(&heap->remote[size_class], &top, freed)); /* M1 -> M2, M3 */
 }

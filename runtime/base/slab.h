@@ -128,7 +128,8 @@ static inline void filch__slab_free(void *object) {
     struct filch__free_object *freed = object;
     slab_poison(freed + 1, block->object_size - sizeof *freed);
     if (heap == filch__heap_mine) {
-        freed->next = heap->lists[size_class].free;
+        /* relaxed: a search for a circle of waits may read it as a state word, and discards that */
+        store_relaxed(&freed->next, heap->lists[size_class].free);
         heap->lists[size_class].free = freed;
     } else {
         filch__slab_free_remote(heap, object, size_class);

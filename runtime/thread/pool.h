@@ -63,6 +63,9 @@ struct filch__worker {
     own_lines uint64_t hand; /* odd while an entry may be neither queued nor started; grows */
     filch_future *outer;     /* the outermost task, if it was started on an empty deque; or NULL */
     int64_t outer_base;      /* bottom of `local` when it was started */
+    uint64_t turn;           /* odd while it is parked in a wait; see circle.c */
+    uint64_t traced;         /* of whoever searches for a circle */
+    filch_future *awaiting;  /* in that wait; NULL: another executor's */
     own_lines struct filch__parker parker;
     struct filch__deque local;   /* submitted by tasks of this worker */
     struct filch__deque inbound; /* taken from the injector, in order */
@@ -98,10 +101,11 @@ struct filch__pool {
     int64_t next_start; /* no thread is started before this time, after a failure */
     uint64_t started;   /* statistics */
     /* The end. */
-    uint32_t ended;  /* 1 when no worker is left and none will come; slept on */
-    uint32_t drains; /* threads that end all pending tasks; slept on */
-    uint32_t joiner; /* 1 when somebody has claimed to join the threads */
-    uint32_t joined; /* 1 when they are joined; slept on */
+    uint32_t ended;       /* 1 when no worker is left and none will come; slept on */
+    uint32_t circle_busy; /* 1 while somebody searches for a circle of waits */
+    uint32_t drains;      /* threads that end all pending tasks; slept on */
+    uint32_t joiner;      /* 1 when somebody has claimed to join the threads */
+    uint32_t joined;      /* 1 when they are joined; slept on */
     own_lines struct filch__stack injector;
     struct filch__sleep sleep;
 };
@@ -181,6 +185,15 @@ void filch__worker_left_stale(struct filch__self *self);
 /* Takes stale entries off the bottom of the own deque, down to the first that is not, as far as they
  * belong to the task that runs: a loop of submit and result, or cancel, must not pile them up. */
 void filch__worker_trim(struct filch__worker *w);
+
+/* circle.c: waits in a circle. */
+
+enum filch__circle { CIRCLE_NONE, CIRCLE_CLOSED, CIRCLE_UNKNOWN };
+/* The worker parks for f; NULL: for what is not of this executor. */
+void filch__circle_enter(struct filch__worker *w, filch_future *f);
+void filch__circle_leave(struct filch__worker *w);
+/* After enter: does this wait close a circle? CLOSED: it has been left. UNKNOWN: ask again soon. */
+enum filch__circle filch__circle_search(struct filch__worker *w);
 
 /* shutdown.c */
 

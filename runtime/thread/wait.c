@@ -140,25 +140,36 @@ static bool find_spare(struct filch__worker *w) {
     return sleep_awake(word) != 0 || sleep_count(word, SLEEPING_ONE) != 0;
 }
 
+static int waits_in_circle(void) {
+    return filch__error_constant(
+        FILCH_EDEADLK,
+        "filch_future_result: tasks of this executor wait for each other in a circle");
+}
+
+/* One sleep of a parked worker. *over: the wait ends with this code. */
+static int nap(struct filch__worker *w, filch_future *f, int64_t deadline, bool *over) {
+    bool spare = find_spare(w);
+    enum filch__circle circle = filch__circle_search(w);
+    *over = true;
+    if (circle == CIRCLE_CLOSED) return waits_in_circle();
+    if (!spare && stack_is_low(w) && state_life(state_look(&f->state)) == LIFE_PENDING)
+        return stack_used_up();
+    /* Nobody tells when a thread can be started again, or another search has ended. */
+    int64_t end = filch__deadline(spare && circle == CIRCLE_NONE ? NAP : SHORT_NAP);
+    if (filch__future_sleep(f, end < deadline ? end : deadline)) return 0;
+    *over = end >= deadline;
+    return FILCH_ETIMEDOUT;
+}
+
 /* Parks until the future is done; a spare takes the place. */
-static int park(struct filch__worker *w, filch_future *f, int64_t deadline) {
+static int park(struct filch__worker *w, filch_future *f, bool mine, int64_t deadline) {
+    bool over = false;
     int rc = 0;
     sleep_block(&w->pool->sleep);
+    filch__circle_enter(w, mine ? f : NULL);
     POINT("wait.blocked");
-    for (;;) {
-        bool spare = find_spare(w);
-        if (!spare && stack_is_low(w) && state_life(state_look(&f->state)) == LIFE_PENDING) {
-            rc = stack_used_up();
-            break;
-        }
-        /* Nobody tells when a thread can be started again, so the worker looks now and then. */
-        int64_t nap = filch__deadline(spare ? NAP : SHORT_NAP);
-        if (filch__future_sleep(f, nap < deadline ? nap : deadline)) break;
-        if (nap >= deadline) {
-            rc = FILCH_ETIMEDOUT;
-            break;
-        }
-    }
+    while (!over) rc = nap(w, f, deadline, &over);
+    filch__circle_leave(w);
     sleep_unblock(&w->pool->sleep);
     return rc;
 }
@@ -201,7 +212,7 @@ int filch__worker_wait(struct filch__self *self, filch_future *f, int64_t deadli
         int runner = mine && state_life(state) == LIFE_RUNNING ? state_runner(state) : -1;
         if (runner == self->index) return waits_for_itself();
         if (spin_helping(w, f, runner, deadline)) return 0;
-        int rc = park(w, f, deadline);
+        int rc = park(w, f, mine, deadline);
         if (rc != 0) return rc;
     }
 }

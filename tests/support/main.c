@@ -1,10 +1,11 @@
-/* sanitizer_main.c: runs Criterion's tests in the sanitizer builds, in place of Criterion's own main.
+/* main.c: runs Criterion's tests, in place of Criterion's own main.
  *
- * Why: two things of Criterion 2.4 fail there.
+ * Why: three things of Criterion 2.4 fail.
  *   1. Its sandbox maps an arena at a random address below 2^44, which ThreadSanitizer keeps for its
  *      shadow: "Could not initialize inheritable arena", or a crash, in most runs.
  *   2. It has the verdict of a test before the process of that test ends, so that what the sanitizers
  *      find at exit (leaks, races in destructors) is printed and the test passes.
+ *   3. Its runner now and then waits for ever for a test whose process has ended.
  *
  * Flow: main() forks one child per test; the child calls the test as Criterion's macros have registered
  * it, and ends through exit(), so that the sanitizer decides on the exit status. Output is the TAP that
@@ -13,7 +14,8 @@
  *
  * Supported: Test, TestSuite (init, fini, disabled, timeout), ParameterizedTest, exit_code, signal,
  * cr_assert..., cr_expect..., cr_skip. Timeouts are stretched by TIMEOUT_FACTOR. A failed cr_assert
- * ends the process of its test at once, without fini. Arguments are ignored.
+ * ends the process of its test at once, without fini. Arguments that are no option choose the tests whose
+ * "suite::name" has one of them in it; options are ignored.
  *
  * SPDX-License-Identifier: MIT */
 #include <stdint.h> /* before Criterion, whose types.h forgets it */
@@ -29,8 +31,12 @@
 #include <time.h>
 #include <unistd.h>
 
-/* What a test with a time limit may take longer under a sanitizer on a busy machine. */
+/* What a test with a time limit may take longer on a busy machine, and under a sanitizer. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(TEST_SANITIZED)
 #define TIMEOUT_FACTOR 20.0
+#else
+#define TIMEOUT_FACTOR 4.0
+#endif
 #define EXIT_FAILED 1
 #define EXIT_SKIPPED 77
 
@@ -160,7 +166,7 @@ static void run_case(const struct criterion_test *test,
     pid_t child = fork();
     if (child == 0) run_child(test, suite, parameter);
     if (child < 0 || waitpid(child, &status, 0) != child) {
-        perror("sanitizer_main: cannot run a test");
+        perror("main: cannot run a test");
         exit(2);
     }
     clock_gettime(CLOCK_MONOTONIC, &end);
@@ -203,14 +209,24 @@ static void run_test(const struct criterion_test *test, struct verdicts *verdict
     if (params.cleanup) params.cleanup(&params);
 }
 
+static int is_chosen(const struct criterion_test *test, int argc, char **argv) {
+    char name[256];
+    int choices = 0;
+    snprintf(name, sizeof name, "%s::%s", test->category, test->name);
+    for (int i = 1; i < argc; i++) {
+        if (argv[i][0] == '-') continue;
+        if (strstr(name, argv[i]) != NULL) return 1;
+        choices++;
+    }
+    return choices == 0;
+}
+
 int main(int argc, char **argv) {
     struct verdicts verdicts = {0, 0};
-    (void)argc;
-    (void)argv;
 
     printf("TAP version 13\n");
     for (struct criterion_test **t = __start_cr_tst; t != __stop_cr_tst; t++)
-        if (*t) run_test(*t, &verdicts);
+        if (*t && is_chosen(*t, argc, argv)) run_test(*t, &verdicts);
     printf("1..%d\n", verdicts.run);
     return verdicts.run == 0 || verdicts.failed != 0;
 }
