@@ -1,4 +1,4 @@
-/* batch.inc.h: the loops over submit and take_result, the same source for every pool.
+/* batch.inc.h: the loops over submit and take_result, the same source for every pool with futures.
  *
  * Flow: a contestant's file defines, and then includes this once:
  *
@@ -16,15 +16,40 @@
 static size_t run_batch(void *pool, const bench_batch *batch, void *memory) {
     handle *handles = (handle *)memory;
     size_t submitted = 0, wrong = 0;
-    while (submitted < batch->tasks && submit(pool, batch->fn, &batch->arg, sizeof batch->arg,
-                                              sizeof(uint64_t), &handles[submitted]))
+    for (uint64_t arg = batch->arg; submitted < batch->tasks; arg += batch->step) {
+        if (!submit(pool, batch->fn, &arg, sizeof arg, sizeof(uint64_t), &handles[submitted]))
+            break;
         submitted++;
-    for (size_t i = 0; i < submitted; i++) {
+    }
+    if (batch->submitted != NULL) batch->submitted(batch->context);
+    uint64_t expected = batch->expected;
+    for (size_t i = 0; i < submitted; i++, expected += batch->step) {
         uint64_t value = 0;
         int code = take_result(handles[i], &value);
-        wrong += code != 0 || value != batch->expected;
+        wrong += code != 0 || value != expected;
     }
     return wrong + (batch->tasks - submitted);
+}
+
+/* What run_inside hands to its task. */
+typedef struct inside_arg {
+    void *pool;
+    const bench_batch *batch;
+    void *memory;
+} inside_arg;
+
+static int inside_task(void *arg, void *result) {
+    const inside_arg *inside = (const inside_arg *)arg;
+    *(uint64_t *)result = run_batch(inside->pool, inside->batch, inside->memory);
+    return 0;
+}
+
+static size_t run_inside(void *pool, const bench_batch *batch, void *memory) {
+    inside_arg arg = {pool, batch, memory};
+    uint64_t wrong = 0;
+    handle root;
+    if (!submit(pool, inside_task, &arg, sizeof arg, sizeof wrong, &root)) return batch->tasks;
+    return take_result(root, &wrong) == 0 ? (size_t)wrong : batch->tasks;
 }
 
 #endif

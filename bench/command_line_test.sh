@@ -1,7 +1,8 @@
 #!/bin/sh
 # command_line_test.sh: filch-bench's options, its exit status, and where its texts go.
 #
-# Flow: a meson test runs it as `command_line_test.sh PROGRAM`. Nothing is raced.
+# Flow: a meson test runs it as `command_line_test.sh PROGRAM`. Next to
+# nothing is raced.
 #
 # SPDX-License-Identifier: MIT
 set -u
@@ -36,8 +37,13 @@ case_of 2 stderr 'a number from 1 to 4096, not 0' --threads 0
 case_of 2 stderr 'a number from 1 to 4096, not 4097' --threads 4097
 case_of 2 stderr 'a number from 1 to 4096, not 2x' --threads 2x
 case_of 2 stderr 'a number from 1 to 4096, not ' --threads ''
+case_of 2 stderr 'a number from 1 to 1000, not 0' --rounds 0
 case_of 2 stderr 'unexpected argument fast' --quick fast
-case_of 2 stderr 'no row has this in its title: nothing' --filter nothing
-case_of 1 stderr 'No such file or directory' --filter x4 --json "$out/none/report.json"
+case_of 2 stderr 'no row has this in its title: nonsense' --filter nonsense
+case_of 2 stderr 'a contestant and a number of tasks' --memory nobody 100
+case_of 0 stdout '.' --memory filch 1000
+case_of 1 stderr 'No such file or directory' --filter 'x4, hot' --json "$out/none/report.json"
+case_of 1 stderr 'No such file or directory' --quick --rounds 1 --filter 'n = 1000000' \
+    --summary "$out/none/summary.json"
 echo "1..$number"
 exit $((failures > 0))

@@ -21,6 +21,7 @@ static inline int take_result(handle future, void *result) {
 }
 
 #include "batch.inc.h"
+#include "tree.inc.h"
 
 static bool create(int workers, void **pool) {
     filch_thread_options options = FILCH_THREAD_OPTIONS_INIT;
@@ -45,5 +46,14 @@ static void read_counters(void *pool, bench_counters *counters) {
     counters->workers_started = stats.workers_started;
 }
 
-const bench_contestant contestant_filch = {"filch", sizeof(handle), create,
-                                           destroy, run_batch,      read_counters};
+const bench_contestant contestant_filch = {
+    .name = "filch",
+    .handle_size = sizeof(handle),
+    .inside_workers = 1,
+    .create = create,
+    .destroy = destroy,
+    .run_batch = run_batch,
+    .run_inside = run_inside,
+    .run_tree = run_tree,
+    .read_counters = read_counters,
+};

@@ -1,5 +1,8 @@
 /* contestant_naive.c: the naive pool (naive_pool.c) in the race.
  *
+ * It has no tree: a task that waits blocks its worker, and soon every worker is blocked. One task that
+ * waits for many is possible with two workers.
+ *
  * SPDX-License-Identifier: MIT */
 #include "contestant.h"
 #include "naive_pool.h"
@@ -27,5 +30,12 @@ static void destroy(void *pool) {
     naive_pool_destroy((naive_pool *)pool);
 }
 
-const bench_contestant contestant_naive = {"naive pool", sizeof(handle), create,
-                                           destroy,      run_batch,      NULL};
+const bench_contestant contestant_naive = {
+    .name = "naive pool",
+    .handle_size = sizeof(handle),
+    .inside_workers = 2,
+    .create = create,
+    .destroy = destroy,
+    .run_batch = run_batch,
+    .run_inside = run_inside,
+};

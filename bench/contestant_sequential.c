@@ -16,15 +16,20 @@ static void destroy(void *pool) {
     (void)pool;
 }
 
-static size_t run_batch(void *pool, const bench_batch *batch, void *handles) {
-    (void)pool, (void)handles;
+static size_t run_batch(void *pool, const bench_batch *batch, void *memory) {
+    (void)pool, (void)memory;
     size_t wrong = 0;
-    for (size_t i = 0; i < batch->tasks; i++) {
-        uint64_t arg = batch->arg, value = 0;
+    for (uint64_t i = 0; i < batch->tasks; i++) {
+        uint64_t arg = batch->arg + i * batch->step, value = 0;
         int code = batch->fn(&arg, &value);
-        wrong += code != 0 || value != batch->expected;
+        wrong += code != 0 || value != batch->expected + i * batch->step;
     }
     return wrong;
 }
 
-const bench_contestant contestant_sequential = {"sequential", 0, create, destroy, run_batch, NULL};
+const bench_contestant contestant_sequential = {
+    .name = "sequential",
+    .create = create,
+    .destroy = destroy,
+    .run_batch = run_batch,
+};

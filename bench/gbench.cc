@@ -24,6 +24,7 @@ std::vector<gbench_measurement> measurements;
 // What the running measurement gave to gbench_fail. Run has it too, but under names that differ from
 // one version of Google Benchmark to the next.
 std::string failure;
+bool skipped;
 
 benchmark::State &state_of(gbench_state *state) {
     return *reinterpret_cast<benchmark::State *>(state);
@@ -44,6 +45,7 @@ public:
     void ReportRuns(const std::vector<Run> &runs) override {
         for (Run run : runs) {
             const gbench_measurement &measurement = measurements.at(next_++);
+            if (skipped) continue;
             run.repetition_index = measurement.repetition;
             run.repetitions = measurement.repetitions;
             if (json_ != nullptr) json_reporter_.ReportRuns({run});
@@ -77,6 +79,7 @@ void gbench_add(const gbench_measurement *measurement) {
     benchmark::RegisterBenchmark(measurement->name,
                                  [fn, context](benchmark::State &state) {
                                      failure.clear();
+                                     skipped = false;
                                      fn(reinterpret_cast<gbench_state *>(&state), context);
                                  })
         ->Iterations(measurement->iterations)
@@ -122,6 +125,11 @@ void gbench_resume(gbench_state *state) {
 void gbench_fail(gbench_state *state, const char *text) {
     failure = text;
     state_of(state).SkipWithError(failure.c_str());
+}
+
+void gbench_skip(gbench_state *state) {
+    skipped = true;
+    state_of(state).SkipWithError("the time is up");
 }
 
 void gbench_counter(gbench_state *state, const char *name, double value) {

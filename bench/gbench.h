@@ -67,6 +67,8 @@ void gbench_pause(gbench_state *state);
 void gbench_resume(gbench_state *state);
 /* Ends the measurement without a result; gbench_next is then not called again. */
 void gbench_fail(gbench_state *state, const char *text);
+/* Ends it before it has begun: neither `report` nor the JSON file hears of it. */
+void gbench_skip(gbench_state *state);
 /* A figure for this measurement's entry in the JSON file. */
 void gbench_counter(gbench_state *state, const char *name, double value);
 

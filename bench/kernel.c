@@ -55,3 +55,21 @@ int kernel_sum_of_squares_task(void *arg, void *result) {
     *(uint64_t *)result = kernel_sum_of_squares(*(const uint64_t *)arg);
     return 0;
 }
+
+uint64_t kernel_grain(uint64_t n) {
+    return kernel_sum_of_squares(n) + 1;
+}
+
+uint64_t kernel_grain_expected(uint64_t n) {
+    return kernel_sum_of_squares_expected(n) + 1;
+}
+
+int kernel_grain_task(void *arg, void *result) {
+    *(uint64_t *)result = kernel_grain(*(const uint64_t *)arg);
+    return 0;
+}
+
+int kernel_echo_task(void *arg, void *result) {
+    *(uint64_t *)result = *(const uint64_t *)arg;
+    return 0;
+}

@@ -22,8 +22,17 @@ uint64_t kernel_sum_of_squares(uint64_t n);
 /* The same from the closed form, for n < 2^63. This is what results are checked against. */
 uint64_t kernel_sum_of_squares_expected(uint64_t n);
 
+/* The work of a task in a sweep: kernel_sum_of_squares(n) + 1, so that no result is 0 and one that is
+ * missing in a sum shows. */
+uint64_t kernel_grain(uint64_t n);
+uint64_t kernel_grain_expected(uint64_t n);
+
 /* The kernel as a task: arg is a uint64_t, n; result is a uint64_t, the sum. Returns 0. */
 int kernel_sum_of_squares_task(void *arg, void *result);
+int kernel_grain_task(void *arg, void *result);
+
+/* The task that does nothing but prove that it ran: its result is its argument, a uint64_t. */
+int kernel_echo_task(void *arg, void *result);
 
 #ifdef __cplusplus
 }

@@ -12,24 +12,32 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_THREADS = 4096 }; /* filch's own limit */
+enum {
+    MAX_THREADS = 4096, /* filch's own limit */
+    ROUNDS = 21,
+    QUICK_ROUNDS = 7, /* the least that a comparison is made with */
+    MAX_ROUNDS = 1000
+};
 
 static void usage(void) {
     printf("usage: filch-bench [options]\n"
            "\n"
-           "Races filch against a naive mutex pool and a sequential loop, and prints a table.\n"
+           "Races filch against a naive mutex pool, other libraries that the build found, a\n"
+           "sequential loop, and what the machine allows. Prints a table.\n"
            "\n"
-           "  --quick         fewer rounds: rough figures, soon\n"
+           "  --quick         fewer rounds, smaller batches: rough figures, soon\n"
+           "  --rounds N      at most so many rounds (default: %d, with --quick %d)\n"
            "  --threads N     workers of each pool, 1 to %d (default: the CPUs that this process\n"
            "                  may use, here %d)\n"
            "  --json FILE     also write each measurement to FILE, in Google Benchmark's format\n"
+           "  --summary FILE  also write the figures of the table to FILE, for report.py\n"
            "  --filter TEXT   only rows whose title contains TEXT\n"
            "  --list          print the titles of the rows\n"
            "  --help          print this\n"
            "\n"
            "Exit status: 0 all results were right, 1 some were not or the race could not be run,\n"
            "2 the command line is wrong.\n",
-           MAX_THREADS, machine_cpus());
+           ROUNDS, QUICK_ROUNDS, MAX_THREADS, machine_cpus());
 }
 
 static enum options_verdict fail(const char *text, const char *value) {
@@ -37,12 +45,12 @@ static enum options_verdict fail(const char *text, const char *value) {
     return OPTIONS_ERROR;
 }
 
-static bool parse_threads(const char *text, int *threads) {
+static bool parse_number(const char *text, int most, int *number) {
     char *end;
     errno = 0;
     long value = strtol(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0' || value < 1 || value > MAX_THREADS) return false;
-    *threads = (int)value;
+    if (errno != 0 || end == text || *end != '\0' || value < 1 || value > most) return false;
+    *number = (int)value;
     return true;
 }
 
@@ -61,10 +69,14 @@ static enum options_verdict take(int option, char **argv, int seen, bench_option
     switch (option) {
     case 'q': options->quick = true; return OPTIONS_RUN;
     case 'j': options->json = optarg; return OPTIONS_RUN;
+    case 's': options->summary = optarg; return OPTIONS_RUN;
     case 'f': options->filter = optarg; return OPTIONS_RUN;
     case 't':
-        if (parse_threads(optarg, &options->threads)) return OPTIONS_RUN;
+        if (parse_number(optarg, MAX_THREADS, &options->threads)) return OPTIONS_RUN;
         return fail("--threads wants a number from 1 to 4096, not ", optarg);
+    case 'r':
+        if (parse_number(optarg, MAX_ROUNDS, &options->rounds)) return OPTIONS_RUN;
+        return fail("--rounds wants a number from 1 to 1000, not ", optarg);
     case 'l': list_rows(); return OPTIONS_EXIT;
     case 'h': usage(); return OPTIONS_EXIT;
     case ':': return fail("a value is missing after ", argv[seen]);
@@ -75,8 +87,10 @@ static enum options_verdict take(int option, char **argv, int seen, bench_option
 enum options_verdict options_parse(int argc, char **argv, bench_options *options) {
     static const struct option known[] = {
         {"quick", no_argument, NULL, 'q'},
+        {"rounds", required_argument, NULL, 'r'},
         {"threads", required_argument, NULL, 't'},
         {"json", required_argument, NULL, 'j'},
+        {"summary", required_argument, NULL, 's'},
         {"filter", required_argument, NULL, 'f'},
         {"list", no_argument, NULL, 'l'},
         {"help", no_argument, NULL, 'h'},
@@ -90,6 +104,7 @@ enum options_verdict options_parse(int argc, char **argv, bench_options *options
         enum options_verdict verdict = take(option, argv, seen, options);
         if (verdict != OPTIONS_RUN) return verdict;
     }
+    if (options->rounds == 0) options->rounds = options->quick ? QUICK_ROUNDS : ROUNDS;
     if (optind < argc) return fail("unexpected argument ", argv[optind]);
     if (!selects_something(options)) return fail("no row has this in its title: ", options->filter);
     return OPTIONS_RUN;

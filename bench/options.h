@@ -7,10 +7,12 @@
 #include <stdbool.h>
 
 typedef struct bench_options {
-    bool quick;         /* fewer rounds */
-    int threads;        /* workers of each pool, 1 or more */
-    const char *json;   /* file to write; NULL: none */
-    const char *filter; /* only rows whose title contains this; NULL: all */
+    bool quick;          /* fewer rounds, smaller batches */
+    int rounds;          /* at most */
+    int threads;         /* workers of each pool, 1 or more */
+    const char *json;    /* file to write every measurement to; NULL: none */
+    const char *summary; /* file to write the condensed figures to; NULL: none */
+    const char *filter;  /* only rows whose title contains this; NULL: all */
 } bench_options;
 
 enum options_verdict { OPTIONS_RUN, OPTIONS_EXIT, OPTIONS_ERROR };

@@ -15,6 +15,7 @@ enum { PLAIN_INTERVAL = 5 }; /* seconds between lines where nothing can be rewri
 static struct {
     bool terminal;
     size_t total;
+    int rounds;
     size_t started;
     double began;
     double last_line;
@@ -26,25 +27,26 @@ static double now(void) {
     return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
 }
 
-void progress_begin(size_t total) {
+void progress_begin(size_t total, int rounds) {
     state.terminal = isatty(STDERR_FILENO) == 1;
     state.total = total;
+    state.rounds = rounds;
     state.started = 0;
     state.began = now();
     state.last_line = state.began;
 }
 
-void progress_step(int round, int rounds, const char *what, const char *who) {
+void progress_step(int round, const char *what, const char *who) {
     double elapsed = now() - state.began;
     size_t done = state.started++;
     double left = done > 0 ? elapsed / (double)done * (double)(state.total - done) : 0;
     if (state.terminal) {
         fprintf(stderr, "\r\033[Kround %d of %d: %s, %s; %.0f s, about %.0f s left", round + 1,
-                rounds, what, who, elapsed, left);
+                state.rounds, what, who, elapsed, left);
         fflush(stderr);
     } else if (done > 0 && now() - state.last_line >= PLAIN_INTERVAL) {
-        fprintf(stderr, "round %d of %d; %.0f s, about %.0f s left\n", round + 1, rounds, elapsed,
-                left);
+        fprintf(stderr, "round %d of %d; %.0f s, about %.0f s left\n", round + 1, state.rounds,
+                elapsed, left);
         state.last_line = now();
     }
 }

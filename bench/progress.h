@@ -8,11 +8,11 @@
 
 #include <stddef.h>
 
-/* `total` measurements will come. */
-void progress_begin(size_t total);
+/* `total` measurements will come, in so many rounds. */
+void progress_begin(size_t total, int rounds);
 
 /* One starts; `what` and `who` are a row and a column, `round` counts from 0. */
-void progress_step(int round, int rounds, const char *what, const char *who);
+void progress_step(int round, const char *what, const char *who);
 
 /* Removes the line. */
 void progress_end(void);

@@ -1,33 +1,39 @@
 /* race.h: runs every contestant on every selected row, in rounds.
  *
- * Flow: main.c calls race_run with the options and hands the results to report.c. Inside, race.c adds
- * one measurement per round, row and contestant to gbench.h and collects what comes back.
+ * Flow: main.c calls race_run with the options and hands the results to lines.c. Inside, race.c plans
+ * the measurements, measure.c makes one, and what comes back is collected here.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef BENCH_RACE_H
 #define BENCH_RACE_H
 
 #include "contestant.h"
+#include "kind.h"
 #include "options.h"
 #include "workload.h"
 
-/* One contestant on one row. */
+/* One contestant on one row: one figure per turn. NULL where it does not take part. */
 typedef struct race_cell {
-    double *real; /* seconds per batch, one figure per turn */
-    double *cpu;  /* CPU seconds per batch, all threads together */
-    /* Of the measured batches of all turns, without the warm-up. */
+    double *figure; /* the kind's: seconds, bytes or a share */
+    double *cpu;    /* CPU seconds per batch, all threads together */
+    bench_samples samples;
+    /* Of the measured batches of all turns, without the warm-up; workers_started with it. */
     bench_counters counters;
 } race_cell;
 
 typedef struct race_row {
     const bench_workload *workload;
-    size_t turns;     /* in all rounds together */
-    race_cell *cells; /* one per contestant, in their order */
+    int workers;
+    size_t tasks;    /* in a batch */
+    int64_t batches; /* in a measurement */
+    size_t turns;    /* that have been measured, in all rounds together */
+    race_cell *cells;
 } race_row;
 
 typedef struct race_results {
-    int rounds;
-    int workers;
+    const bench_options *options;
+    int rounds; /* that have been run */
+    double seconds;
     double disturbance; /* CPUs that other programs kept busy meanwhile, on average */
     size_t rows_length;
     race_row *rows;

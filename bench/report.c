@@ -1,27 +1,20 @@
-/* report.c: plain text on stdout, about a hundred columns wide.
+/* report.c: plain text on stdout.
  *
- * Columns follow contestants.c: one more contestant is one more column of times and one more of
- * ratios. "±" is half the distance between the quartiles, as a share of the median.
+ * Columns follow contestants.c: one more contestant is one more column of figures and one more of
+ * ratios. "±" is half the distance between the quartiles, as a share of the median. The naive pool's
+ * ratio stands with its quartiles: it is the one that says whether filch is ahead.
  *
  * SPDX-License-Identifier: MIT */
 #include "report.h"
 
-#include "summary.h"
-
+#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum { TITLE = 25, TIME = 13, RATIO = 18, COUNT = 10 }; /* widths of columns */
+enum { TITLE = 34, FIGURE = 12, SPREAD_RATIO = 20, RATIO = 11 }; /* widths of columns */
 
 /* The one whose columns of ratios are shown. */
 static const bench_contestant *const subject = &contestant_filch;
-
-static size_t index_of(const bench_contestant *contestant) {
-    for (size_t i = 0; i < contestants_length; i++)
-        if (contestants[i] == contestant) return i;
-    abort(); /* contestants.c has it */
-}
 
 void report_machine(const bench_machine *machine) {
     printf("cpu       %s\nkernel    %s\ncompiler  %s\ncommit    %s\ndate      %s\n", machine->cpu,
@@ -29,66 +22,101 @@ void report_machine(const bench_machine *machine) {
     fflush(stdout);
 }
 
-/* A summary of figures that stay in their order, which pairs them with other contestants' figures. */
-static bench_summary summarize_copy(const double *figures, size_t n) {
-    double *copy = malloc((n + 1) * sizeof *copy);
-    if (copy == NULL) return summarize(NULL, 0);
-    memcpy(copy, figures, n * sizeof *copy);
-    bench_summary result = summarize(copy, n);
-    free(copy);
-    return result;
-}
-
-/* How many decimals show four digits. */
+/* How many decimals show three digits. */
 static int decimals(double value) {
-    return value < 10 ? 3 : value < 100 ? 2 : 1;
+    double size = fabs(value);
+    return size < 9.995 ? 2 : size < 99.95 ? 1 : 0;
 }
 
-static void print_time(const race_cell *cell, size_t turns) {
-    bench_summary s = summarize_copy(cell->real, turns);
-    double median = s.median * 1e3, spread = (s.upper - s.lower) / 2 / s.median * 100;
-    printf("%*.*f ±%3.0f%%", TIME - 6, decimals(median), median, spread);
+static void print_figure(const bench_summary *s) {
+    if (!isfinite(s->median)) {
+        printf("%*s", FIGURE, "-");
+        return;
+    }
+    int width = FIGURE - 6;
+    printf("%*.*f", width, decimals(s->median), s->median);
+    double spread = (s->upper - s->lower) / 2 / fabs(s->median) * 100;
+    if (s->upper > s->lower && spread < 999.5)
+        printf(" ±%3.0f%%", spread);
+    else
+        printf("%*s", FIGURE - width, "");
 }
 
-/* How many times faster the subject is than contestant c, in pairs of the same turn. */
-static bench_summary speed_up(const race_row *row, size_t c) {
-    return summarize_ratios(row->cells[c].real, row->cells[index_of(subject)].real, row->turns);
+static void print_ratio(const bench_summary *ratio, int width, bool with_spread) {
+    char text[64] = "-";
+    if (isfinite(ratio->median) && with_spread && ratio->upper > ratio->lower)
+        snprintf(text, sizeof text, "%.2f (%.2f-%.2f)", ratio->median, ratio->lower, ratio->upper);
+    else if (isfinite(ratio->median))
+        snprintf(text, sizeof text, "%.*f", decimals(ratio->median), ratio->median);
+    printf("%*s", width, text);
 }
 
-static void print_ratio(bench_summary ratio) {
-    char text[64];
-    snprintf(text, sizeof text, "%.2f (%.2f-%.2f)", ratio.median, ratio.lower, ratio.upper);
-    printf("%*s", RATIO, text);
+/* bare is a limit, and may be of another kind than what is measured. */
+static bool is_compared(size_t c) {
+    return contestants[c] != subject && contestants[c] != &contestant_bare;
+}
+
+static int ratio_width(size_t c) {
+    return contestants[c] == &contestant_naive ? SPREAD_RATIO : RATIO;
 }
 
 static void print_heading(void) {
-    int times = (int)contestants_length * TIME, ratios = (int)(contestants_length - 1) * RATIO;
-    printf("%-*s%*s%*s %s\n", TITLE, "", times, "milliseconds per batch", ratios - 6,
-           "how many times faster is", subject->name);
+    int ratios = 0;
+    for (size_t c = 0; c < contestants_length; c++)
+        if (is_compared(c)) ratios += ratio_width(c);
+    printf("%-*s%*s%*s\n", TITLE, "", (int)contestants_length * FIGURE, "", ratios,
+           "how many times better is filch than");
     printf("%-*s", TITLE, "");
-    for (size_t c = 0; c < contestants_length; c++) printf("%*s", TIME, contestants[c]->name);
     for (size_t c = 0; c < contestants_length; c++)
-        if (contestants[c] != subject)
-            printf("%*s%s", RATIO - (int)strlen(contestants[c]->name), "than ",
-                   contestants[c]->name);
+        printf("%*s%*s", FIGURE - 5, contestants[c]->name, 5, "");
+    for (size_t c = 0; c < contestants_length; c++)
+        if (is_compared(c)) printf("%*s", ratio_width(c), contestants[c]->name);
     putchar('\n');
 }
 
-static void print_row(const race_row *row) {
-    printf("%-*s", TITLE, row->workload->title);
-    for (size_t c = 0; c < contestants_length; c++) print_time(&row->cells[c], row->turns);
+static void print_title(const bench_line *line) {
+    char text[96];
+    if (line->work >= 999.5)
+        snprintf(text, sizeof text, "%s (%.*f us)", line->title, decimals(line->work / 1e3),
+                 line->work / 1e3);
+    else if (isfinite(line->work))
+        snprintf(text, sizeof text, "%s (%.*f ns)", line->title, decimals(line->work), line->work);
+    else
+        snprintf(text, sizeof text, "%s", line->title);
+    printf("  %-*s", TITLE - 2, text);
+}
+
+static void print_line(const bench_line *line) {
+    print_title(line);
+    for (size_t c = 0; c < contestants_length; c++) print_figure(&line->cells[c]);
     for (size_t c = 0; c < contestants_length; c++)
-        if (contestants[c] != subject) print_ratio(speed_up(row, c));
+        if (is_compared(c))
+            print_ratio(&line->ratios[c], ratio_width(c), contestants[c] == &contestant_naive);
     putchar('\n');
 }
 
-/* In how many rows the subject is ahead of a pool, or level: the quartiles reach 1. */
-static void print_verdict(const race_results *results, size_t c) {
-    size_t good = 0;
-    for (size_t i = 0; i < results->rows_length; i++)
-        good += speed_up(&results->rows[i], c).upper >= 1.0;
-    printf("%s is ahead of the %s, or level with it, in %zu of %zu rows.\n", subject->name,
-           contestants[c]->name, good, results->rows_length);
+/* The subject is ahead, or level: the quartiles reach 1. Without quartiles, within a twentieth. */
+static bool is_good(const bench_summary *ratio) {
+    return ratio->upper > ratio->lower ? ratio->upper >= 1.0 : ratio->median >= 0.95;
+}
+
+static void print_verdict(const bench_lines *lines, size_t c, bool names) {
+    size_t good = 0, all = 0;
+    const char *between = ". Not in: ";
+    for (size_t i = 0; i < lines->length; i++) {
+        if (!isfinite(lines->lines[i].ratios[c].median)) continue;
+        all++;
+        good += is_good(&lines->lines[i].ratios[c]);
+    }
+    printf("filch is ahead of %s, or level with it, in %zu of %zu lines", contestants[c]->name,
+           good, all);
+    for (size_t i = 0; names && i < lines->length; i++) {
+        const bench_line *line = &lines->lines[i];
+        if (!isfinite(line->ratios[c].median) || is_good(&line->ratios[c])) continue;
+        printf("%s%s", between, line->title);
+        between = "; ";
+    }
+    puts(".");
 }
 
 /* On two CPUs, a twentieth of one kept busy by others is 2.5 % of what two workers have. */
@@ -98,38 +126,68 @@ static void print_disturbance(const race_results *results) {
            share > 5 ? ": too much, the machine should be idle" : "");
 }
 
-void report_table(const race_results *results) {
-    printf("run       %d worker%s, %d rounds\n\n", results->workers,
-           results->workers == 1 ? "" : "s", results->rounds);
+void report_table(const race_results *results, const bench_lines *lines) {
+    int workers = results->options->threads;
+    const char *section = "";
+    printf("run       %d worker%s unless the line says otherwise, %d round%s, %.0f s%s\n\n",
+           workers, workers == 1 ? "" : "s", results->rounds, results->rounds == 1 ? "" : "s",
+           results->seconds, results->options->quick ? ", --quick: smaller batches" : "");
     print_heading();
-    for (size_t i = 0; i < results->rows_length; i++) print_row(&results->rows[i]);
-    puts("\nMedians; ± is half the distance between the quartiles. A ratio is taken within each\n"
-         "turn; in brackets are its quartiles. Every result was checked, and was right.");
+    for (size_t i = 0; i < lines->length; i++) {
+        if (strcmp(lines->lines[i].section, section) != 0) puts(lines->lines[i].section);
+        section = lines->lines[i].section;
+        print_line(&lines->lines[i]);
+    }
+    puts(
+        "\nMedians; ± is half the distance between the quartiles. A ratio is taken within each\n"
+        "turn; in brackets are its quartiles. `bare` is what the machine allows. Every result was\n"
+        "checked, and was right. bench/README.md says what each line means.");
     for (size_t c = 0; c < contestants_length; c++)
-        if (contestants[c] != subject && contestants[c] != &contestant_sequential)
-            print_verdict(results, c);
+        if (is_compared(c) && contestants[c] != &contestant_sequential)
+            print_verdict(lines, c, contestants[c] == &contestant_naive);
     print_disturbance(results);
 }
 
-static void print_causes_of(const race_row *row) {
-    const bench_counters *total = &row->cells[index_of(subject)].counters;
-    double batches = (double)row->workload->batches * (double)row->turns;
-    printf("%-*s", TITLE, row->workload->title);
-    for (size_t c = 0; c < contestants_length; c++) {
-        double cpu = summarize_copy(row->cells[c].cpu, row->turns).median * 1e3;
-        printf("%*.*f", COUNT + 2, decimals(cpu), cpu);
+/* In at most seven characters. */
+static void print_count(double value, int width) {
+    const char *suffix = value >= 999.5e3 ? "M" : value >= 9999.5 ? "k" : "";
+    double shown = value >= 999.5e3 ? value / 1e6 : value >= 9999.5 ? value / 1e3 : value;
+    printf("%*.*f%s", width - (int)strlen(suffix), decimals(shown), shown, suffix);
+}
+
+enum { COUNT = 10, CPU = 11 };
+
+static void print_cpu(const race_row *row, size_t c) {
+    if (row->cells[c].cpu == NULL) {
+        printf("%*s", CPU, "-");
+        return;
     }
-    printf("%*.2f%*.2f%*.2f%*.2f\n", COUNT, (double)total->stolen / batches, COUNT,
-           (double)total->steal_attempts / batches, COUNT, (double)total->parked / batches, COUNT,
-           (double)total->woken / batches);
+    double cpu = summarize_copy(row->cells[c].cpu, row->turns).median * 1e3;
+    printf("%*.*f", CPU, cpu < 0.00995 ? 4 : cpu < 0.0995 ? 3 : decimals(cpu), cpu);
+}
+
+static void print_causes_of(const race_row *row) {
+    const bench_counters *total = &row->cells[contestants_index(subject)].counters;
+    double measurements = (double)row->turns, batches = measurements * (double)row->batches;
+    printf("  %-*s", TITLE - 2, row->workload->title);
+    for (size_t c = 0; c < contestants_length; c++) print_cpu(row, c);
+    print_count((double)total->stolen / batches, COUNT);
+    print_count((double)total->steal_attempts / batches, COUNT);
+    print_count((double)total->parked / batches, COUNT);
+    print_count((double)total->woken / batches, COUNT);
+    print_count((double)total->workers_started / measurements, COUNT);
+    putchar('\n');
 }
 
 void report_causes(const race_results *results) {
-    int width = (int)contestants_length * (COUNT + 2);
-    printf("\n%-*s%-*s  %s's counters per batch\n", TITLE, "", width,
-           "  CPU milliseconds per batch", subject->name);
+    int width = (int)contestants_length * CPU;
+    printf("\n%-*s%-*s%s\n", TITLE, "", width, "     CPU milliseconds per batch",
+           "    filch's counters per batch; workers started per pool");
     printf("%-*s", TITLE, "");
-    for (size_t c = 0; c < contestants_length; c++) printf("%*s", COUNT + 2, contestants[c]->name);
-    printf("%*s%*s%*s%*s\n", COUNT, "stolen", COUNT, "attempts", COUNT, "parked", COUNT, "woken");
-    for (size_t i = 0; i < results->rows_length; i++) print_causes_of(&results->rows[i]);
+    for (size_t c = 0; c < contestants_length; c++) printf("%*s", CPU, contestants[c]->name);
+    printf("%*s%*s%*s%*s%*s\n", COUNT, "stolen", COUNT, "attempts", COUNT, "parked", COUNT, "woken",
+           COUNT, "started");
+    for (size_t i = 0; i < results->rows_length; i++)
+        if (results->rows[i].turns > 0 && results->rows[i].workload->kind != &kind_memory)
+            print_causes_of(&results->rows[i]);
 }

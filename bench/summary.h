@@ -19,6 +19,16 @@ typedef struct bench_summary {
 /* Of n figures; all NAN if n is 0. The figures are sorted in place. */
 bench_summary summarize(double *figures, size_t n);
 
+/* The same of figures that stay in their order. */
+bench_summary summarize_copy(const double *figures, size_t n);
+
+/* The figure below which `share` of n sorted figures lie, on the line between its neighbours. NAN if n
+ * is 0. */
+double quantile_of(const double *sorted, size_t n, double share);
+
+/* Sorts in place, upwards. */
+void sort_figures(double *figures, size_t n);
+
 /* Of numerators[i] / denominators[i], each pair measured in the same turn: what slows down a whole
  * turn cancels out. All NAN if n is 0 or there is no memory. */
 bench_summary summarize_ratios(const double *numerators, const double *denominators, size_t n);

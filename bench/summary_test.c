@@ -1,7 +1,8 @@
-/* summary_test.c: figures whose quartiles are known, and the kernel against its closed form.
+/* summary_test.c: figures whose quartiles are known, a sweep whose METG is known, and the kernel against its closed form.
  *
  * SPDX-License-Identifier: MIT */
 #include "kernel.h"
+#include "metg.h"
 #include "summary.h"
 
 #include <math.h>
@@ -44,6 +45,35 @@ static void kernel_agrees_with_the_closed_form(void) {
     CHECK(kernel_sum_of_squares(beyond) == kernel_sum_of_squares_expected(beyond));
 }
 
+enum { POINTS = 13 };
+
+/* The sizes of the sweep, at 0.3 ns an iteration, with an overhead of 100 ns. */
+static void make_sweep(metg_point points[POINTS]) {
+    const double sizes[POINTS] = {1, 3, 10, 30, 100, 300, 1e3, 3e3, 1e4, 3e4, 1e5, 3e5, 1e6};
+    for (size_t i = 0; i < POINTS; i++)
+        points[i] = (metg_point){sizes[i], sizes[i] * 0.3, sizes[i] * 0.3 + 100};
+}
+
+static void metg_is_the_overhead(void) {
+    metg_point points[POINTS];
+    make_sweep(points);
+    CHECK(fabs(metg_fitted(points, POINTS) - 100) < 1e-9);
+    /* Between 90 ns and 300 ns; the curve between two points is not straight. */
+    CHECK(fabs(metg_crossing(points, POINTS) - 100) < 3);
+    points[0].cost += 50;
+    CHECK(fabs(metg_fitted(points, POINTS) - 110) < 1e-9);
+}
+
+static void metg_without_a_crossing(void) {
+    metg_point points[POINTS];
+    make_sweep(points);
+    CHECK(isnan(metg_crossing(points, 5)));     /* never */
+    CHECK(isnan(metg_crossing(points + 7, 3))); /* always */
+    CHECK(isnan(metg_fitted(points + 7, 3)));
+    points[12].cost *= 10;
+    CHECK(isnan(metg_crossing(points, POINTS))); /* not for good */
+}
+
 int main(void) {
     quartiles_are_between_figures();
     puts("ok 1 - quartiles_are_between_figures");
@@ -51,6 +81,10 @@ int main(void) {
     puts("ok 2 - ratios_are_taken_in_pairs");
     kernel_agrees_with_the_closed_form();
     puts("ok 3 - kernel_agrees_with_the_closed_form");
-    puts("1..3");
+    metg_is_the_overhead();
+    puts("ok 4 - metg_is_the_overhead");
+    metg_without_a_crossing();
+    puts("ok 5 - metg_without_a_crossing");
+    puts("1..5");
     return 0;
 }

@@ -1,31 +1,54 @@
-/* workload.h: what is run, a row of the table each.
+/* workload.h: what is run, a row each.
  *
- * Flow: race.c runs the rows that the options select; report.c prints them. To add a row of the same
- * kind, add a line to workload.c.
+ * Flow: race.c plans the rows that the options select, kind.h says what each does, lines.c makes the
+ * lines of the tables from them. To add a row of a kind that exists, add a line to workload.c.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef BENCH_WORKLOAD_H
 #define BENCH_WORKLOAD_H
 
-#include "contestant.h"
+#include "kind.h"
+#include "options.h"
 
-typedef struct bench_workload {
+/* What a sweep cuts into tasks, and how many tasks it makes of it at most. */
+#define SWEEP_ITERATIONS UINT64_C(8000000)
+enum { SWEEP_TASKS = 50000, SWEEP_QUICK_TASKS = 20000 };
+
+/* A size in the full race, and with --quick. */
+typedef struct bench_size {
+    int64_t full, quick;
+} bench_size;
+
+struct bench_workload {
+    const bench_kind *kind;
     const char *title; /* its row */
     const char *key;   /* its part of the names in the JSON file */
-    task_fn *fn;
-    uint64_t arg;                       /* each task's argument */
-    uint64_t (*expected)(uint64_t arg); /* each task's result, found in another way */
-    size_t tasks;                       /* in a batch */
-    /* Batches in one measurement of one contestant. Some 20 ms are enough for the clock, the start
+    uint64_t n;        /* iterations in a task; of kind_memory, which figure */
+    bench_size tasks;  /* in a batch */
+    /* Batches in one measurement of one contestant. Some 10 ms are enough for the clock, the start
      * and the end to weigh nothing; more only puts the contestants further apart in time. */
-    int64_t batches;
-    /* Measurements of each contestant in one round, in turns. */
-    int turns;
-    /* Nanoseconds of sleep before each batch, not counted. 0: back to back, "hot". */
-    int64_t pause;
-} bench_workload;
+    bench_size batches;
+    bench_size every; /* takes part in each so manieth round */
+    int turns;        /* measurements of each contestant in such a round */
+    int workers;      /* of the pool; 0: those of --threads */
+    int producers;    /* of kind_producers */
+    bool ticks;       /* of kind_idle: submit after each pause */
+    int64_t pause;    /* nanoseconds of sleep before each batch or tick; 0: back to back, "hot" */
+};
 
 extern const bench_workload workloads[];
 extern const size_t workloads_length;
+
+/* The size that the options choose. */
+static inline int64_t workload_size(const bench_options *options, bench_size size) {
+    return options->quick ? size.quick : size.full;
+}
+
+int workload_workers(const bench_workload *workload, const bench_options *options);
+/* Tasks in a batch: in a sweep, at least four per worker. */
+size_t workload_tasks(const bench_workload *workload, const bench_options *options);
+/* Is there a figure of this contestant? */
+bool workload_has(const bench_workload *workload, const bench_options *options,
+                  const bench_contestant *contestant);
 
 #endif

@@ -106,17 +106,23 @@ static void give_up_start(struct filch__pool *p) {
         filch__crew_unpark_one(p);
 }
 
-cold void filch__crew_act(struct filch__pool *p, enum filch__wake what) {
-    if (what == WAKE_SLEEPER) {
-        filch__crew_unpark_one(p);
-        return;
-    }
+static void start_or_give_up(struct filch__pool *p) {
     int64_t next_start = load_relaxed(&p->next_start); /* relaxed: a hint */
     if (next_start != 0 && filch__now() < next_start) {
         give_up_start(p);
     } else if (!start_worker(p)) {
         store_relaxed(&p->next_start, filch__now() + START_PAUSE); /* relaxed: a hint */
         give_up_start(p);
+    }
+}
+
+cold void filch__crew_call(struct filch__pool *p) {
+    /* A searcher may have taken it meanwhile, and needs nobody's help. */
+    if (!filch__crew_sees_work(p)) return;
+    switch (sleep_want_worker(&p->sleep, true)) {
+    case WAKE_NOBODY: return;
+    case WAKE_SLEEPER: filch__crew_unpark_one(p); return;
+    case WAKE_START: start_or_give_up(p);
     }
 }
 

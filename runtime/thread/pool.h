@@ -137,13 +137,12 @@ static inline uint32_t filch__pool_ending(struct filch__pool *p) {
 
 /* A worker is in the pool, or could be started: 0; else FILCH_EAGAIN or FILCH_ENOMEM. */
 int filch__crew_ensure_one(struct filch__pool *p);
-/* Wakes the sleeper or starts the worker that a transition of sleep.h has decided on. */
-void filch__crew_act(struct filch__pool *p, enum filch__wake what);
-/* Work was published: wakes or starts a worker if none searches (steps P2, P3). */
+/* Wakes or starts a worker, if there is work and none searches (step P3). */
+void filch__crew_call(struct filch__pool *p);
+/* Work was published: sees to it that somebody looks for it (steps P2, P3). */
 static inline void filch__crew_tell(struct filch__pool *p) {
     fence_seq_cst(); /* S1 -> S2 */
-    enum filch__wake what = sleep_want_worker(&p->sleep, true);
-    if (unlikely(what != WAKE_NOBODY)) filch__crew_act(p, what);
+    if (unlikely(sleep_wants_worker(&p->sleep))) filch__crew_call(p);
 }
 /* Is there an entry in any queue? Exact for what was published before the caller's fence. */
 bool filch__crew_sees_work(struct filch__pool *p);

@@ -61,6 +61,12 @@ static inline uint64_t sleep_change(struct filch__sleep *s, uint64_t change) {
     return w + change;
 }
 
+/* Does nobody search, though somebody could? The quick look before sleep_want_worker. */
+static inline bool sleep_wants_worker(struct filch__sleep *s) {
+    uint64_t w = load_acquire(&s->word); /* S4 <- S3 */
+    return sleep_count(w, SEARCHING_ONE) == 0 && (w & WAKING_BIT) == 0 && sleep_awake(w) < s->max;
+}
+
 enum filch__wake { WAKE_NOBODY, WAKE_SLEEPER, WAKE_START };
 
 /* Work was published (P1) and a fence made (P2): who shall be told? (P3) WAKE_SLEEPER: WAKING is set,

@@ -172,6 +172,41 @@ Test(executor, a_stopped_submitter_loses_nothing) {
     ok(filch_executor_destroy(e));
 }
 
+/* An idle worker takes the task before the submitter has looked who is idle: that is a submit which found
+ * an idle worker, and starts no other. */
+struct late_look {
+    filch_executor *executor;
+    struct gate gate;
+    filch_future *f;
+    int rc;
+};
+static void submit_hold(void *context) {
+    struct late_look *late = context;
+    struct gate *pointer = &late->gate;
+    late->rc = filch_submit(late->executor, hold, &pointer, sizeof pointer, 0, &late->f);
+}
+
+Test(executor, a_submitter_that_looks_late_starts_nobody) {
+    filch_thread_options options = FILCH_THREAD_OPTIONS_INIT;
+    options.max_workers = 4;
+    options.spin = FILCH_SECONDS(1);
+    filch_executor *e = executor_with(options);
+    struct late_look late = {.executor = e};
+    cr_assert_eq(finish(submit_to(e, do_nothing, NULL, 0, 0)), 0);
+    struct stopper *stop = stop_at("submit.injected");
+    pthread_t thread = thread_start(submit_hold, &late);
+    stopper_wait_reached(stop);
+    /* The worker spins and takes it, or, on a very slow machine, sleeps already. */
+    while (filch_load_acquire(&late.gate.reached) == 0 && stats_of(e).parked == 0) sched_yield();
+    stopper_release(stop);
+    thread_finish(thread);
+    cr_assert_eq(late.rc, 0);
+    flag_wait(&late.gate.reached);
+    cr_assert_eq(stats_of(e).workers_started, 1);
+    open_gate(&late.gate, late.f);
+    ok(filch_executor_destroy(e));
+}
+
 /* Order --------------------------------------------------------------------------------------- */
 
 struct trace {
@@ -801,7 +836,7 @@ Test(executor, workers_have_the_stack_that_was_asked_for) {
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         size_t size = stack_with(sizes[i]);
         cr_assert_geq(size, sizes[i]);
-#if !defined(__SANITIZE_THREAD__) /* which gives each thread room for itself */
+#if !defined(TEST_SANITIZE_THREAD) /* which gives each thread room for itself */
         cr_assert_leq(size, sizes[i] + 65536 + 65536, "%zu for %zu", size, sizes[i]);
 #endif
     }

@@ -7,10 +7,10 @@
 
 TestSuite(wait, .timeout = 60);
 
-#if defined(__SANITIZE_THREAD__)
+#if defined(TEST_SANITIZE_THREAD)
 /* It allows 8000 threads and slows each task down; the same code runs, less deep. */
 enum { DEEP = 3000, VERY_DEEP = 6000, SMALL_STACK = 256 << 10 };
-#elif defined(__SANITIZE_ADDRESS__)
+#elif defined(TEST_SANITIZE_ADDRESS)
 enum { DEEP = 10000, VERY_DEEP = 20000, SMALL_STACK = 256 << 10 };
 #else
 enum { DEEP = 10000, VERY_DEEP = 100000, SMALL_STACK = 64 << 10 };

@@ -32,7 +32,7 @@
 #include <unistd.h>
 
 /* What a test with a time limit may take longer on a busy machine, and under a sanitizer. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(TEST_SANITIZED)
+#if defined(TEST_SANITIZE_ADDRESS) || defined(TEST_SANITIZE_THREAD)
 #define TIMEOUT_FACTOR 20.0
 #else
 #define TIMEOUT_FACTOR 4.0

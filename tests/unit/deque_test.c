@@ -598,6 +598,7 @@ Test(deque_forced, thieves_steal_while_the_owner_grows) {
     init(&d, 4);
     push_numbers(&d, 0, 4);
     pthread_t owner = start_stopped(&stop, "deque.grow.copied", push_one, &a);
+    cr_assert_eq(capacity_of(&d), 4, "the new ring is not published before it is filled");
     for (int64_t i = 0; i < 3; i++) {
         cr_assert_eq(filch__deque_steal(&d, &entry), STEAL_OK);
         cr_assert_eq(entry, entry_of(i));
@@ -607,6 +608,41 @@ Test(deque_forced, thieves_steal_while_the_owner_grows) {
     cr_assert_eq(capacity_of(&d), 8);
     assert_steals(&d, 3, 5);
     filch__deque_fini(&d);
+}
+
+/* The owner has published a new ring, and not yet the entry for which it grew: a thief finds the entries
+ * of before in the new ring. (That it may look into that ring is the edge D4 alone, which is what
+ * ThreadSanitizer checks here.) */
+struct grown {
+    struct filch__deque deque;
+    struct stopper stop;
+    struct attempt attempt;
+    pthread_t thief;
+    bool done;
+};
+
+static void let_thief_finish(void *context) {
+    struct grown *g = context;
+    if (g->done) return;
+    g->done = true;
+    let_finish(&g->stop, g->thief);
+}
+
+Test(deque_forced, thief_steals_from_a_ring_that_was_just_published) {
+    struct grown g = {.done = false};
+    init(&g.deque, 2);
+    push_numbers(&g.deque, 0, 2);
+    g.attempt.deque = &g.deque;
+    g.thief = start_stopped(&g.stop, "deque.steal.top", steal_one, &g.attempt);
+    point_call("deque.push.slot", let_thief_finish, &g);
+    push_numbers(&g.deque, 2, 3);
+    point_call("deque.push.slot", NULL, NULL);
+    cr_assert(g.done);
+    cr_assert_eq(capacity_of(&g.deque), 4);
+    cr_assert_eq(g.attempt.outcome, STEAL_OK);
+    cr_assert_eq(g.attempt.entry, entry_of(0));
+    assert_steals(&g.deque, 1, 3);
+    filch__deque_fini(&g.deque);
 }
 
 /* A thief has read its entry in a ring that is then replaced: the entry is the same in the new one. */
@@ -877,11 +913,20 @@ static void pairs_thread(int index, void *context) {
     flag_raise(&l->finished);
 }
 
-Test(deque_load, last_two_entries) {
-    struct load l = {.thieves = 1};
+static void run_pairs(bool inbound) {
+    struct load l = {.thieves = 1, .inbound = inbound};
     load_init(&l, 2 * (int64_t)stress(50000));
     run_threads(2, pairs_thread, &l);
     load_check(&l);
+}
+
+Test(deque_load, last_two_entries_are_popped) {
+    run_pairs(false);
+}
+
+/* The same from the other side, where every entry is claimed by CAS. */
+Test(deque_load, last_two_entries_are_taken) {
+    run_pairs(true);
 }
 
 /* A thief that keeps trying succeeds, although the owner pops without pause and others steal. The owner
