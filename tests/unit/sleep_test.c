@@ -701,7 +701,7 @@ Test(sleep_explored, thread_that_does_not_start_leaves_no_task_behind) {
         .workers = 2, .producers = 2, .tasks = 3, .max = 2, .searchers = 1, .fails = 2});
     if (!has_time()) return;
     explore((struct scenario){
-        .workers = 3, .producers = 2, .tasks = 4, .max = 3, .searchers = 2, .fails = 2});
+        .workers = 3, .producers = 2, .tasks = 3, .max = 3, .searchers = 2, .fails = 1});
 }
 
 /* Executors in the windows --------------------------------------------------------------------- */
