@@ -9,8 +9,6 @@
 #define REGION_MAX ((size_t)2 << 20)
 /* A line, so that objects of whole lines do not share one with the header. */
 #define HEADER_SIZE CACHE_LINE
-/* More than a region can have objects. */
-#define LIVE_BIAS ((int64_t)1 << 40)
 
 _Static_assert(sizeof(struct filch__block) <= HEADER_SIZE, "the header fits its line");
 
@@ -40,7 +38,6 @@ static bool add_region(struct filch__heap *heap) {
     struct filch__block *region = (struct filch__block *)(void *)start;
     region->next = heap->regions;
     region->size = size;
-    region->live = LIVE_BIAS;
     heap->regions = region;
     heap->regions_left++;
     heap->unused = start;
@@ -84,10 +81,10 @@ static void drop_region(struct filch__heap *heap) {
     filch__free(heap);
 }
 
-/* `count` live objects less; the last unmaps the region. */
-static void drop_live(struct filch__block *region, int64_t count) {
+/* The number of live objects changes by `count`; at 0 the region is unmapped. */
+static void add_live(struct filch__block *region, int64_t count) {
     struct filch__heap *heap = region->heap;
-    if (fetch_sub_acq_rel(&region->live, count) != count) return; /* M5 -> M5 */
+    if (fetch_add_acq_rel(&region->live, count) != -count) return; /* M5 -> M5 */
     size_t size = region->size;
     slab_unpoison(region, size);
     filch__unmap(region, size);
@@ -99,7 +96,7 @@ noinline void filch__slab_free_remote(struct filch__heap *heap, void *object, un
     struct filch__free_object *top = load_acquire(&heap->remote[size_class]); /* M4 <- M3 */
     do {
         if (top == &sealed) {
-            drop_live(filch__slab_block(object)->region, 1);
+            add_live(filch__slab_block(object)->region, -1);
             return;
         }
         store_relaxed(&freed->next, top); /* relaxed: M1 publishes it; see filch__slab_free */
@@ -129,7 +126,7 @@ void filch__heap_seal(struct filch__heap *heap) {
     POINT("slab.seal.counted");
     for (struct filch__block *region = heap->regions, *next; region != NULL; region = next) {
         next = region->next;
-        drop_live(region, LIVE_BIAS - region->carved);
+        add_live(region, region->carved);
     }
     drop_region(heap);
 }

@@ -12,13 +12,13 @@
  *   M1 cas_release remote (free) -> M2 exchange_acquire remote (take): the last user's accesses
  *   M3 exchange_acq_rel remote (seal) -> M4 load_acquire remote (free): whoever finds the seal frees singly
  *   M1 cas_release remote (free) -> M3 exchange_acq_rel remote (seal): as M2
- *   M5 fetch_sub_acq_rel live (drop) -> M5 fetch_sub_acq_rel live (drop): the last unmaps after all others
+ *   M5 fetch_add_acq_rel live (change) -> M5 fetch_add_acq_rel live (change): the last unmaps after all others
  *   M6 fetch_sub_acq_rel regions_left -> M6 fetch_sub_acq_rel regions_left: the last frees the heap
  * Progress alloc and free without a loop, but for the CAS of a remote free (lock-free).
  * Memory   objects are reused by their heap; nothing is given back while it lives. filch__heap_seal
  *          ends it: regions without live objects are unmapped at once, the others with their last
- *          object. `live` of a region starts with a bias, so that frees which come between the seal
- *          and the count cannot reach 0. */
+ *          object. Frees that come between the seal and the count make `live` of a region negative; it
+ *          comes back to 0 once, by the count or by the last free after it. */
 #ifndef FILCH_BASE_SLAB_H
 #define FILCH_BASE_SLAB_H
 
