@@ -217,8 +217,9 @@ int filch_future_error(filch_future *f, filch_error *error, filch_nanoseconds ti
     if (rc != 0) return rc;
     error->code = f->code;
     error->text = text_of(f);
-    error->worker = state_runner(state_look(&f->state));
-    error->pid = error->worker < 0 ? 0 : (int)getpid();
+    int worker = state_runner(state_look(&f->state));
+    error->origin.worker = worker;
+    error->origin.pid = worker < 0 ? 0 : (int)getpid();
     return 0;
 }
 

@@ -15,6 +15,14 @@
 #include <filch/time.h>
 #include <stdbool.h>
 
+/* Who ran a task. */
+typedef struct filch_origin {
+    /* Index of the worker; -1 if the task never started. */
+    int worker;
+    /* Process; 0 if the task never started. */
+    int pid;
+} filch_origin;
+
 /* How a future ended. */
 typedef struct filch_error {
     /* What filch_future_result returns: 0, the task's positive code, or one of FILCH_E... */
@@ -22,10 +30,8 @@ typedef struct filch_error {
     /* The text that the task gave to filch_fail, else filch_error_text(code). Never NULL. Belongs to
      * the future, valid as long as a reference to it is held. */
     const char *text;
-    /* Index of the worker that ran the task; -1 if none did. */
-    int worker;
-    /* Process that ran the task; 0 if none did. */
-    int pid;
+    /* Who ran the task. */
+    filch_origin origin;
 } filch_error;
 
 /* Called when a future is done. */

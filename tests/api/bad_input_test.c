@@ -58,7 +58,7 @@ Test(bad_input, null_argument_of_no_bytes_is_good) {
 }
 
 Test(bad_input, null_future) {
-    filch_error error = {12345, NULL, 0, 0};
+    filch_error error = {12345, NULL, {0, 0}};
     int result = 17;
     fails(FILCH_EINVAL, filch_future_result(NULL, &result, 0));
     fails(FILCH_EINVAL, filch_future_result(NULL, NULL, FILCH_FOREVER));

@@ -634,7 +634,7 @@ Test(executor, failing_initializer_breaks_the_executor) {
         cr_assert_eq(error.code, FILCH_EBROKEN);
         cr_assert_not_null(strstr(error.text, "initializer"), "%s", error.text);
         cr_assert_not_null(strstr(error.text, "7"), "%s", error.text);
-        cr_assert_eq(error.worker, -1);
+        cr_assert_eq(error.origin.worker, -1);
         cr_assert_not(filch_future_cancelled(futures[i]), "an error, not a cancellation");
         cr_assert_not(filch_future_cancel(futures[i]));
     }

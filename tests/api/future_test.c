@@ -510,7 +510,7 @@ Test(future, timeouts) {
                                                    INT64_MAX - 1000000000};
     filch_executor *e = executor_of(1);
     struct gate gate;
-    filch_error error = {12345, NULL, 0, 0};
+    filch_error error = {12345, NULL, {0, 0}};
     int value = 17;
     filch_future *f = occupy(e, &gate);
     for (size_t i = 0; i < sizeof short_times / sizeof short_times[0]; i++) {

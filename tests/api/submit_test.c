@@ -297,8 +297,8 @@ Test(submit, error_has_code_text_worker_and_process) {
     ok(filch_future_error(f, &error, FILCH_FOREVER));
     cr_assert_eq(error.code, 2);
     cr_assert_str_eq(error.text, "no such file: x.txt");
-    cr_assert_eq(error.worker, 0);
-    cr_assert_eq(error.pid, getpid());
+    cr_assert_eq(error.origin.worker, 0);
+    cr_assert_eq(error.origin.pid, getpid());
     cr_assert_eq(filch_future_result(f, NULL, 0), 2);
     cr_assert_not_null(strstr(filch_last_error(), "no such file: x.txt"));
     ok(filch_executor_destroy(e));
@@ -313,8 +313,8 @@ Test(submit, error_of_a_success) {
     ok(filch_future_error(f, &error, FILCH_FOREVER));
     cr_assert_eq(error.code, 0);
     cr_assert_not_null(error.text);
-    cr_assert_eq(error.worker, 0);
-    cr_assert_eq(error.pid, getpid());
+    cr_assert_eq(error.origin.worker, 0);
+    cr_assert_eq(error.origin.pid, getpid());
     filch_future_release(f);
     ok(filch_executor_destroy(e));
 }
@@ -341,8 +341,8 @@ Test(submit, error_of_a_cancelled_future_names_no_worker) {
     ok(filch_future_error(f, &error, 0));
     cr_assert_eq(error.code, FILCH_ECANCELED);
     cr_assert_str_eq(error.text, filch_error_text(FILCH_ECANCELED));
-    cr_assert_eq(error.worker, -1);
-    cr_assert_eq(error.pid, 0);
+    cr_assert_eq(error.origin.worker, -1);
+    cr_assert_eq(error.origin.pid, 0);
     filch_future_release(f);
     open_gate(&gate, first);
     ok(filch_executor_destroy(e));
