@@ -121,7 +121,8 @@ cold void filch__crew_call(struct filch__pool *p) {
     if (!filch__crew_sees_work(p)) return;
     switch (sleep_want_worker(&p->sleep, true)) {
     case WAKE_NOBODY: return;
-    case WAKE_SLEEPER: filch__crew_unpark_one(p); return;
+    case WAKE_SLEEPER:
+    case WAKE_ANOTHER: filch__crew_unpark_one(p); return;
     case WAKE_START: start_or_give_up(p);
     }
 }

@@ -61,24 +61,31 @@ static inline uint64_t sleep_change(struct filch__sleep *s, uint64_t change) {
     return w + change;
 }
 
+/* WAKING is set, and there is another sleeper who may be awake as well. To unpark it as well needs no
+ * transition: a sleeper may wake up at any time, and finds out itself whether it is needed. */
+static inline bool sleep_has_another(struct filch__sleep *s, uint64_t w) {
+    return (w & WAKING_BIT) != 0 && sleep_count(w, SLEEPING_ONE) > 1 && sleep_awake(w) + 1 < s->max;
+}
+
 /* Does nobody search, though somebody could? The quick look before sleep_want_worker. */
 static inline bool sleep_wants_worker(struct filch__sleep *s) {
     uint64_t w = load_acquire(&s->word); /* S4 <- S3 */
-    return sleep_count(w, SEARCHING_ONE) == 0 && (w & WAKING_BIT) == 0 && sleep_awake(w) < s->max;
+    if (sleep_count(w, SEARCHING_ONE) != 0 || sleep_awake(w) >= s->max) return false;
+    return (w & WAKING_BIT) == 0 || sleep_has_another(s, w);
 }
 
-enum filch__wake { WAKE_NOBODY, WAKE_SLEEPER, WAKE_START };
+enum filch__wake { WAKE_NOBODY, WAKE_SLEEPER, WAKE_ANOTHER, WAKE_START };
 
 /* Work was published (P1) and a fence made (P2): who shall be told? (P3) WAKE_SLEEPER: WAKING is set,
- * the caller unparks a sleeper. WAKE_START: a worker was added that counts as searching, the caller
+ * the caller unparks a sleeper. WAKE_ANOTHER: as well, but another was called before. WAKE_START: a worker was added that counts as searching, the caller
  * starts its thread or takes it back with sleep_start_failed. */
 static inline enum filch__wake sleep_want_worker(struct filch__sleep *s, bool may_start) {
     uint64_t w = load_acquire(&s->word); /* S4 <- S3 */
     for (;;) {
         uint64_t next;
         enum filch__wake what;
-        if (sleep_count(w, SEARCHING_ONE) != 0 || (w & WAKING_BIT) != 0 || sleep_awake(w) >= s->max)
-            return WAKE_NOBODY;
+        if (sleep_count(w, SEARCHING_ONE) != 0 || sleep_awake(w) >= s->max) return WAKE_NOBODY;
+        if ((w & WAKING_BIT) != 0) return sleep_has_another(s, w) ? WAKE_ANOTHER : WAKE_NOBODY;
         if (sleep_count(w, SLEEPING_ONE) != 0) {
             next = w | WAKING_BIT;
             what = WAKE_SLEEPER;

@@ -102,6 +102,9 @@ static void check_want(struct crew c) {
             else if (may_start && c.started < c.limit && !(c.closing && c.started == 0))
                 expected = WAKE_START;
         }
+        if (c.searching == 0 && c.waking && c.sleeping > 1 && awake_of(c) + 1 < c.max)
+            expected = WAKE_ANOTHER;
+        cr_assert(sleep_wants_worker(&s) || expected == WAKE_NOBODY);
         if (expected == WAKE_SLEEPER) after.waking = true;
         if (expected == WAKE_START) after.started++, after.searching++;
         cr_assert_eq(sleep_want_worker(&s, may_start != 0), expected);
@@ -351,7 +354,8 @@ static struct filch__sleep sleep_in(const struct exploration *x, const struct st
 static uint8_t decide(struct filch__sleep *sleep, struct actor *a, bool may_start) {
     a->scan = 0;
     switch (sleep_want_worker(sleep, may_start)) {
-    case WAKE_SLEEPER: return UNPARK;
+    case WAKE_SLEEPER:
+    case WAKE_ANOTHER: return UNPARK;
     case WAKE_START: return START;
     default: return a->back;
     }
