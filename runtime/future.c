@@ -10,6 +10,7 @@
 #include "os/clock.h"
 #include "os/futex.h"
 #include "os/memory.h"
+#include "os/thread.h"
 #include "self.h"
 #include <limits.h>
 #include <stdio.h>
@@ -146,6 +147,8 @@ bool filch__future_spin(filch_future *f, int64_t spin, int64_t deadline) {
             if (state_is_done(state_look(&f->state))) return true;
             cpu_relax();
         }
+        /* Whom it waits for may have been woken on this very CPU. */
+        filch__thread_yield();
     } while (filch__now() < end);
     return false;
 }

@@ -4,6 +4,7 @@
 #include "os/fault.h"
 #include <errno.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -22,6 +23,10 @@ int filch__thread_start(pthread_t *thread, size_t stack_size, void *(*fn)(void *
     if (rc == 0) rc = pthread_create(thread, &attributes, fn, arg);
     pthread_attr_destroy(&attributes);
     return rc;
+}
+
+void filch__thread_yield(void) {
+    sched_yield();
 }
 
 void filch__thread_join(pthread_t thread) {

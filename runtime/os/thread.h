@@ -11,6 +11,8 @@
 int filch__thread_start(pthread_t *thread, size_t stack_size, void *(*fn)(void *), void *arg);
 /* The smallest stack that a thread may have, in bytes, thread-local storage included. */
 size_t filch__thread_stack_least(void);
+/* Lets others run on this CPU, if there are any. About 0.2 us if not. */
+void filch__thread_yield(void);
 void filch__thread_join(pthread_t thread);
 /* Names the calling thread; cut to 15 bytes. */
 void filch__thread_name(const char *prefix, int index);

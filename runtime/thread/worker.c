@@ -180,6 +180,8 @@ static filch__entry spin(struct filch__worker *w) {
         if (!w->searching || w->pool->spin <= 0) return ENTRY_NONE;
         cpu_relax();
         if (i % LOOKS_PER_CLOCK != 0) continue;
+        /* Whoever has work may stand on this very CPU. */
+        filch__thread_yield();
         int64_t now = filch__now();
         if (end == 0) end = now + w->pool->spin;
         if (now >= end) return ENTRY_NONE;
