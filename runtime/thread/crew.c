@@ -117,14 +117,18 @@ static void start_or_give_up(struct filch__pool *p) {
 }
 
 cold void filch__crew_call(struct filch__pool *p) {
-    /* A searcher may have taken it meanwhile, and needs nobody's help. */
-    if (!filch__crew_sees_work(p)) return;
-    switch (sleep_want_worker(&p->sleep, true)) {
-    case WAKE_NOBODY: return;
-    case WAKE_SLEEPER:
-    case WAKE_ANOTHER: filch__crew_unpark_one(p); return;
-    case WAKE_START: start_or_give_up(p);
-    }
+    uint64_t word = sleep_read(&p->sleep);
+    enum filch__wake what;
+    do {
+        what = sleep_decide(&p->sleep, word, true);
+        /* Who took the work that was published needs nobody's help. After the word was read: else a worker
+         * could wake up by itself, take it and be busy in between, and look as if it were busy since. */
+        if (what == WAKE_NOBODY || !filch__crew_sees_work(p)) return;
+    } while (!sleep_commit(&p->sleep, &word, what));
+    if (what == WAKE_START)
+        start_or_give_up(p);
+    else
+        filch__crew_unpark_one(p);
 }
 
 static int cannot_start(void) {

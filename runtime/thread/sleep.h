@@ -76,29 +76,33 @@ static inline bool sleep_wants_worker(struct filch__sleep *s) {
 
 enum filch__wake { WAKE_NOBODY, WAKE_SLEEPER, WAKE_ANOTHER, WAKE_START };
 
-/* Work was published (P1) and a fence made (P2): who shall be told? (P3) WAKE_SLEEPER: WAKING is set,
- * the caller unparks a sleeper. WAKE_ANOTHER: as well, but another was called before. WAKE_START: a worker was added that counts as searching, the caller
- * starts its thread or takes it back with sleep_start_failed. */
+/* Work was published (P1) and a fence made (P2): with this word, who shall be told? */
+static inline enum filch__wake sleep_decide(struct filch__sleep *s, uint64_t w, bool may_start) {
+    if (sleep_count(w, SEARCHING_ONE) != 0 || sleep_awake(w) >= s->max) return WAKE_NOBODY;
+    if ((w & WAKING_BIT) != 0) return sleep_has_another(s, w) ? WAKE_ANOTHER : WAKE_NOBODY;
+    if (sleep_count(w, SLEEPING_ONE) != 0) return WAKE_SLEEPER;
+    if (!may_start || sleep_count(w, STARTED_ONE) >= s->limit) return WAKE_NOBODY;
+    return (w & CLOSING_BIT) != 0 && sleep_count(w, STARTED_ONE) == 0 ? WAKE_NOBODY : WAKE_START;
+}
+
+/* Makes the decision that was taken for the word *w (P3). False: the word has changed, *w is it now.
+ * WAKE_SLEEPER: WAKING is set, the caller unparks a sleeper. WAKE_ANOTHER: as well, but another was called
+ * before. WAKE_START: a worker was added that counts as searching, the caller starts its thread or takes it
+ * back with sleep_start_failed. */
+static inline bool sleep_commit(struct filch__sleep *s, uint64_t *w, enum filch__wake what) {
+    if (what == WAKE_NOBODY || what == WAKE_ANOTHER) return true;
+    uint64_t next = what == WAKE_SLEEPER ? *w | WAKING_BIT : *w + STARTED_ONE + SEARCHING_ONE;
+    return cas_acq_rel(&s->word, w, next); /* S3 -> S4, S3; S3 <- S3 */
+}
+
+/* Both, until the word stands still. */
 static inline enum filch__wake sleep_want_worker(struct filch__sleep *s, bool may_start) {
     uint64_t w = load_acquire(&s->word); /* S4 <- S3 */
-    for (;;) {
-        uint64_t next;
-        enum filch__wake what;
-        if (sleep_count(w, SEARCHING_ONE) != 0 || sleep_awake(w) >= s->max) return WAKE_NOBODY;
-        if ((w & WAKING_BIT) != 0) return sleep_has_another(s, w) ? WAKE_ANOTHER : WAKE_NOBODY;
-        if (sleep_count(w, SLEEPING_ONE) != 0) {
-            next = w | WAKING_BIT;
-            what = WAKE_SLEEPER;
-        } else if (may_start && sleep_count(w, STARTED_ONE) < s->limit &&
-                   ((w & CLOSING_BIT) == 0 || sleep_count(w, STARTED_ONE) != 0)) {
-            next = w + STARTED_ONE + SEARCHING_ONE;
-            what = WAKE_START;
-        } else {
-            return WAKE_NOBODY;
-        }
-        if (cas_acq_rel(&s->word, &w, next)) /* S3 -> S4, S3; S3 <- S3 */
-            return what;
-    }
+    enum filch__wake what;
+    do {
+        what = sleep_decide(s, w, may_start);
+    } while (!sleep_commit(s, &w, what));
+    return what;
 }
 
 /* Reserves the executor's first worker. False: there is one, or it is closing. */
