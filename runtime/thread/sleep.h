@@ -67,7 +67,7 @@ static inline bool sleep_has_another(struct filch__sleep *s, uint64_t w) {
     return (w & WAKING_BIT) != 0 && sleep_count(w, SLEEPING_ONE) > 1 && sleep_awake(w) + 1 < s->max;
 }
 
-/* Does nobody search, though somebody could? The quick look before sleep_want_worker. */
+/* Does nobody search, though somebody could? The quick look before sleep_decide. */
 static inline bool sleep_wants_worker(struct filch__sleep *s) {
     uint64_t w = load_acquire(&s->word); /* S4 <- S3 */
     if (sleep_count(w, SEARCHING_ONE) != 0 || sleep_awake(w) >= s->max) return false;
