@@ -46,17 +46,20 @@ filch_executor *filch__executor_resolve(filch_executor *e) {
     return likely(e != NULL) ? e : filch_default_executor();
 }
 
-static int submit(filch_executor *e, const filch_task *task, filch_future **future) {
-    int rc = filch__task_check(task);
-    if (unlikely(rc != 0)) return rc;
+/* filch_submit, if a field is not valid, or for the default executor. */
+static cold int submit_slow(filch_executor *e, const filch_task *task, filch_future **future) {
+    if (!filch__task_is_valid(task->fn, task->arg, task->arg_size, task->result_size))
+        return filch__task_refuse(task);
     e = filch__executor_resolve(e);
-    return unlikely(e == NULL) ? FILCH_ENOMEM : e->ops->submit(e, task, future);
+    return e == NULL ? FILCH_ENOMEM : e->ops->submit(e, task, future);
 }
 
 int filch_submit(filch_executor *e, filch_task_fn *fn, const void *arg, size_t arg_size,
                  size_t result_size, filch_future **future) {
+    if (likely(e != NULL && filch__task_is_valid(fn, arg, arg_size, result_size)))
+        return e->ops->submit_plain(e, fn, arg, arg_size, result_size, future);
     filch_task task = {sizeof task, fn, arg, arg_size, result_size, NULL, NULL};
-    return submit(e, &task, future);
+    return submit_slow(e, &task, future);
 }
 
 int filch_submit_task(filch_executor *e, const filch_task *task, filch_future **future) {
@@ -68,7 +71,10 @@ int filch_submit_task(filch_executor *e, const filch_task *task, filch_future **
             "filch_submit_task: the task's size field is %zu, not %zu: make it with "
             "FILCH_TASK_INIT",
             task->size, sizeof *task);
-    return submit(e, task, future);
+    if (unlikely(e == NULL ||
+                 !filch__task_is_valid(task->fn, task->arg, task->arg_size, task->result_size)))
+        return submit_slow(e, task, future);
+    return e->ops->submit(e, task, future);
 }
 
 int filch_executor_shutdown(filch_executor *e, unsigned flags) {

@@ -13,6 +13,9 @@
 struct filch__executor_ops {
     /* Accepts a task, or refuses it, and then it never runs. */
     int (*submit)(filch_executor *executor, const filch_task *task, filch_future **future);
+    /* The same for a task without name and destructor, in registers. */
+    int (*submit_plain)(filch_executor *executor, filch_task_fn *fn, const void *arg,
+                        size_t arg_size, size_t result_size, filch_future **future);
     /* Called on a worker of this room: runs what may be run while it waits, then parks, until the
      * future is done (0), the absolute deadline has passed (FILCH_ETIMEDOUT), or it cannot wait. */
     int (*wait)(struct filch__self *self, filch_future *future, int64_t deadline);

@@ -34,25 +34,29 @@ void filch__home_release(void *argument) {
     if (fetch_sub_acq_rel(&home->references, 1) == 1) filch__free(home); /* H1 -> H1 */
 }
 
-cold void filch__extra_free(struct filch__extra *extra) {
-    filch__free(extra->text);
-    filch__free(extra);
+cold void filch__future_free_slow(filch_future *f) {
+    filch__free(filch__future_extra(f));
+    /* Before the start there is a function in the place of the outcome. */
+    if (state_life(state_look(&f->state)) != LIFE_PENDING && !filch__outcome_is_plain(f->outcome)) {
+        filch__free(filch__outcome_record(f->outcome)->text);
+        filch__free(filch__outcome_record(f->outcome));
+    }
+    filch__slab_free(f);
 }
 
 void filch__future_discard(filch_future *f) {
-    if (f->extra != NULL) f->extra->arg_destroy = NULL;
     filch__future_free(f);
 }
 
-void filch__future_set_text(filch_future *f, char *text) {
-    if (text == NULL) return;
-    if (f->extra == NULL) f->extra = filch__alloc_zeroed(sizeof *f->extra);
-    if (f->extra == NULL) {
+cold void filch__future_set_outcome(filch_future *f, int code, char *text) {
+    struct filch__outcome *record = text == NULL ? NULL : filch__alloc(sizeof *record);
+    if (record == NULL) {
         filch__free(text);
+        f->outcome = filch__outcome_of_code(code);
         return;
     }
-    filch__free(f->extra->text);
-    f->extra->text = text;
+    *record = (struct filch__outcome){code, text};
+    f->outcome = (uint64_t)(uintptr_t)record;
 }
 
 /* The callbacks that were added, oldest first; the caller owns them. */
@@ -91,8 +95,12 @@ cold void filch__future_notify(filch_future *f, bool drop, void (*before_callbac
     uint64_t s = state_look(&f->state);
     if (s & FLAG_SLEEPERS) filch__futex_wake(sleep_half(f), INT_MAX);
     if (s & FLAG_CALLBACKS) {
+        struct filch__self *self = filch__self();
+        struct filch__run *below = self == NULL ? NULL : self->run;
         if (before_callbacks != NULL) before_callbacks(context);
+        if (self != NULL) self->run = NULL; /* a callback is no part of a task */
         run_callbacks(f);
+        if (self != NULL) self->run = below;
     }
     if (drop) filch__future_drop(f);
 }
@@ -118,7 +126,7 @@ bool filch__future_try_cancel(filch_future *f) {
     state_retain(&f->state);
     fetch_add_relaxed(&filch__future_home(f)->cancelled, 1); /* relaxed: a statistic */
     destroy_unstarted(f);
-    f->code = FILCH_ECANCELED;
+    filch__future_set_outcome(f, FILCH_ECANCELED, NULL);
     filch__future_finish(f, LIFE_CANCELLED, true, NULL, NULL);
     return true;
 }
@@ -132,8 +140,7 @@ static char *copy_text(const char *text) {
 bool filch__future_try_fail(filch_future *f, const char *cause) {
     if (!state_fail(&f->state)) return false;
     destroy_unstarted(f);
-    f->code = FILCH_EBROKEN;
-    filch__future_set_text(f, copy_text(cause));
+    filch__future_set_outcome(f, FILCH_EBROKEN, copy_text(cause));
     filch__future_finish(f, LIFE_FINISHED, false, NULL, NULL);
     return true;
 }
@@ -186,13 +193,16 @@ static int await(filch_future *f, filch_nanoseconds timeout) {
 }
 
 static const char *text_of(filch_future *f) {
-    return f->extra != NULL && f->extra->text != NULL ? f->extra->text : filch_error_text(f->code);
+    if (filch__outcome_is_plain(f->outcome)) return filch_error_text(filch__future_code(f));
+    return filch__outcome_record(f->outcome)->text;
 }
 
 static cold int report_failure(filch_future *f) {
-    const char *name = f->extra == NULL ? NULL : f->extra->name;
-    if (name != NULL) return filch__error(f->code, "task %s: %s", name, text_of(f));
-    return filch__error(f->code, "%s", text_of(f));
+    struct filch__extra *extra = filch__future_extra(f);
+    int code = filch__future_code(f);
+    if (extra != NULL && extra->name != NULL)
+        return filch__error(code, "task %s: %s", extra->name, text_of(f));
+    return filch__error(code, "%s", text_of(f));
 }
 
 int filch_future_result(filch_future *f, void *result, filch_nanoseconds timeout) {
@@ -200,7 +210,7 @@ int filch_future_result(filch_future *f, void *result, filch_nanoseconds timeout
         return filch__error_constant(FILCH_EINVAL, "filch_future_result: the future is NULL");
     int rc = await(f, timeout);
     if (unlikely(rc != 0)) return rc;
-    if (unlikely(f->code != 0)) return report_failure(f);
+    if (unlikely(filch__future_code(f) != 0)) return report_failure(f);
     if (result != NULL) {
         size_t size;
         const void *value = filch__future_result(f, &size);
@@ -218,7 +228,7 @@ int filch_future_error(filch_future *f, filch_error *error, filch_nanoseconds ti
                             f == NULL ? "the future" : "the place for the error");
     int rc = await(f, timeout);
     if (rc != 0) return rc;
-    error->code = f->code;
+    error->code = filch__future_code(f);
     error->text = text_of(f);
     int worker = state_runner(state_look(&f->state));
     error->origin.worker = worker;

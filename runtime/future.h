@@ -1,13 +1,15 @@
 /* future.h: the object behind filch_future: task, argument, result and state in one.
  *
- * Flow     a room allocates it from a slab, filch__future_prepare fills it, the room queues it; a
+ * Flow     a room allocates it from a slab with filch__future_create and queues it; a
  *          worker starts it (future_state.h), runs it (task.h) and finishes it here.
  * State    see the rules R1 to R6 of future_state.h.
  * Orders
  *   F7 cas_release callbacks (push) -> F8 exchange_acquire callbacks (take): the node's content
  *   H1 fetch_sub_acq_rel references (home) -> H1 fetch_sub_acq_rel references (home): the last frees it
- * Memory   one slab object of 64, 96 or 128 bytes: 48 of header, then the argument, then the result,
- *          each at a multiple of 16. What does not fit, and what is rare, is in `extra`. */
+ * Memory   one slab object of 64, 96 or 128 bytes: 32 of header, then the payload: the argument, then the
+ *          result, each at a multiple of 16. An argument and a result of up to 16 bytes each lie in one
+ *          cache line with the header: who steals a task fetches one line. What does not fit, and what is
+ *          rare, is in an `extra`, to which the payload then points. */
 #ifndef FILCH_RUNTIME_FUTURE_H
 #define FILCH_RUNTIME_FUTURE_H
 
@@ -24,14 +26,18 @@ struct filch__home {
     uint64_t cancelled; /* futures cancelled, by any thread */
 };
 
-/* Rare parts of a future, allocated when there is one of them. */
+/* Rare parts of a task, allocated when there is one of them. */
 struct filch__extra {
     const char *name;
     void (*arg_destroy)(void *arg);
-    char *text; /* of filch_fail, or why the executor broke; owned */
-    /* Argument and result where they are too large for the object; else NULL. */
     void *arg, *result;
     size_t arg_size, result_size;
+};
+
+/* How a task ended, where that is more than a code. */
+struct filch__outcome {
+    int code;
+    char *text; /* of filch_fail, or why the executor broke; owned; or NULL */
 };
 
 struct filch__callback {
@@ -42,18 +48,38 @@ struct filch__callback {
 
 struct filch_future {
     uint64_t state;
-    filch_task_fn *fn;
-    struct filch__link link; /* while it is in an injector */
+    union {
+        filch_task_fn *fn; /* until the task has run */
+        uint64_t outcome;  /* then: OUTCOME_PLAIN with a code, or the address of a filch__outcome */
+    };
+    struct filch__link link; /* while it is in an injector, whatever its life is by then */
     struct filch__callback *callbacks;
-    struct filch__extra *extra;
-    int32_t code;
-    uint16_t arg_size, result_size; /* if they are inside; see extra otherwise */
-    /* argument, result */
+    /* payload */
 };
 
-enum { FILCH__ALIGNMENT = 16, FILCH__FUTURE_HEADER = 48 };
+enum { FILCH__ALIGNMENT = 16, FILCH__FUTURE_HEADER = 32 };
+#define FILCH__PAYLOAD_LARGEST ((size_t)(FILCH__SLAB_LARGEST - FILCH__FUTURE_HEADER))
 _Static_assert(sizeof(struct filch_future) == FILCH__FUTURE_HEADER, "the argument follows at once");
 _Static_assert(_Alignof(max_align_t) <= FILCH__ALIGNMENT, "arguments are aligned for every type");
+_Static_assert(FILCH__SLAB_LARGEST - FILCH__FUTURE_HEADER <= RESULT_MASK,
+               "sizes inside fit the state");
+
+#define OUTCOME_PLAIN UINT64_C(1)
+static inline uint64_t filch__outcome_of_code(int code) {
+    return (uint64_t)(uint32_t)code << 32 | OUTCOME_PLAIN;
+}
+static inline bool filch__outcome_is_plain(uint64_t outcome) {
+    return (outcome & OUTCOME_PLAIN) != 0;
+}
+static inline struct filch__outcome *filch__outcome_record(uint64_t outcome) {
+    return (struct filch__outcome *)(uintptr_t)outcome;
+}
+/* The code of a future that is done. */
+static inline int filch__future_code(const filch_future *f) {
+    uint64_t outcome = f->outcome;
+    if (likely(filch__outcome_is_plain(outcome))) return (int)(uint32_t)(outcome >> 32);
+    return filch__outcome_record(outcome)->code;
+}
 
 static inline size_t filch__round_up(size_t size) {
     return (size + FILCH__ALIGNMENT - 1) & ~(size_t)(FILCH__ALIGNMENT - 1);
@@ -63,20 +89,34 @@ static inline struct filch__home *filch__future_home(const filch_future *f) {
     return filch__slab_home(f);
 }
 
+static inline void *filch__future_payload(filch_future *f) {
+    return (char *)f + FILCH__FUTURE_HEADER;
+}
+/* The rare parts of a future that has them. */
+static inline struct filch__extra *filch__future_rare(filch_future *f) {
+    return *(struct filch__extra **)filch__future_payload(f);
+}
+/* Its rare parts, or NULL. */
+static inline struct filch__extra *filch__future_extra(filch_future *f) {
+    return likely((state_constant(&f->state) & FLAG_EXTRA) == 0) ? NULL : filch__future_rare(f);
+}
+
 /* The task's copy of the argument. */
 static inline void *filch__future_arg(filch_future *f) {
-    if (unlikely(f->extra != NULL && f->extra->arg != NULL)) return f->extra->arg;
-    return (char *)f + FILCH__FUTURE_HEADER;
+    struct filch__extra *extra = filch__future_extra(f);
+    return unlikely(extra != NULL) ? extra->arg : filch__future_payload(f);
 }
 
 /* Where the result is, and its size. */
 static inline void *filch__future_result(filch_future *f, size_t *size) {
-    if (unlikely(f->extra != NULL && f->extra->arg != NULL)) {
-        *size = f->extra->result_size;
-        return f->extra->result;
+    uint64_t constant = state_constant(&f->state);
+    if (unlikely((constant & FLAG_EXTRA) != 0)) {
+        struct filch__extra *extra = filch__future_rare(f);
+        *size = extra->result_size;
+        return extra->result;
     }
-    *size = f->result_size;
-    return (char *)f + FILCH__FUTURE_HEADER + filch__round_up(f->arg_size);
+    *size = state_result_size(constant);
+    return (char *)filch__future_payload(f) + state_result_offset(constant);
 }
 
 struct filch__home *filch__home_create(int64_t spin);
@@ -88,52 +128,54 @@ void filch__home_release(void *home);
 #define FILCH__SIZE_LIMIT (SIZE_MAX / 4)
 /* Checks a task's fields. 0, or a code with its text. */
 int filch__task_refuse(const filch_task *task);
-static inline int filch__task_check(const filch_task *task) {
-    if (likely(task->fn != NULL && (task->arg != NULL || task->arg_size == 0) &&
-               task->arg_size <= FILCH__SIZE_LIMIT && task->result_size <= FILCH__SIZE_LIMIT))
-        return 0;
-    return filch__task_refuse(task);
-}
-/* Size of the object for a task that filch__task_check has passed: FILCH__SLAB_LARGEST at most. */
-static inline size_t filch__future_size(const filch_task *task) {
-    size_t payload = filch__round_up(task->arg_size) + filch__round_up(task->result_size);
-    return payload <= FILCH__SLAB_LARGEST - FILCH__FUTURE_HEADER ? FILCH__FUTURE_HEADER + payload
-                                                                 : FILCH__FUTURE_HEADER;
-}
-/* Fills the object: PENDING with `references`. False: no memory for its extra part, and the object is
- * as it was. */
-bool filch__future_prepare_slow(filch_future *f, const filch_task *task);
-static inline bool filch__future_prepare(filch_future *f, const filch_task *task,
-                                         uint64_t references) {
-    f->fn = task->fn;
-    f->callbacks = NULL;
-    f->extra = NULL;
-    f->code = 0;
-    size_t payload = filch__round_up(task->arg_size) + filch__round_up(task->result_size);
-    if (unlikely(task->name != NULL || task->arg_destroy != NULL ||
-                 payload > FILCH__SLAB_LARGEST - FILCH__FUTURE_HEADER)) {
-        if (!filch__future_prepare_slow(f, task)) return false;
-    } else {
-        f->arg_size = (uint16_t)task->arg_size;
-        f->result_size = (uint16_t)task->result_size;
-        if (task->arg_size == sizeof(uint64_t))
-            __builtin_memcpy((char *)f + FILCH__FUTURE_HEADER, task->arg, sizeof(uint64_t));
-        else if (task->arg_size != 0)
-            __builtin_memcpy((char *)f + FILCH__FUTURE_HEADER, task->arg, task->arg_size);
-    }
-    state_init(&f->state, references);
-    return true;
+static inline bool filch__task_is_valid(filch_task_fn *fn, const void *arg, size_t arg_size,
+                                        size_t result_size) {
+    return fn != NULL && (arg != NULL || arg_size == 0) &&
+           (arg_size | result_size) <= FILCH__SIZE_LIMIT;
 }
 
-/* Gives up a future that was prepared and never shared, or whose submit is refused after all: the
+/* A future for a task that has something rare. */
+filch_future *filch__future_create_rare(struct filch__heap *heap, const filch_task *task,
+                                        uint64_t references);
+/* A future in the heap, for a task whose fields are valid: PENDING with `references`. NULL: no memory. */
+static always_inline filch_future *
+filch__future_create(struct filch__heap *heap, const filch_task *task, uint64_t references) {
+    size_t arg_units = (task->arg_size + FILCH__ALIGNMENT - 1) / FILCH__ALIGNMENT;
+    size_t units = arg_units + (task->result_size + FILCH__ALIGNMENT - 1) / FILCH__ALIGNMENT;
+    if (unlikely(task->name != NULL || task->arg_destroy != NULL ||
+                 units > FILCH__PAYLOAD_LARGEST / FILCH__ALIGNMENT))
+        return filch__future_create_rare(heap, task, references);
+    filch_future *f =
+        filch__slab_alloc(heap, filch__slab_class(FILCH__FUTURE_HEADER + units * FILCH__ALIGNMENT));
+    if (unlikely(f == NULL)) return NULL;
+    f->fn = task->fn;
+    f->callbacks = NULL;
+    if (likely(task->arg_size == sizeof(uint64_t)))
+        __builtin_memcpy(filch__future_payload(f), task->arg, sizeof(uint64_t));
+    else if (task->arg_size != 0)
+        __builtin_memcpy(filch__future_payload(f), task->arg, task->arg_size);
+    state_init(&f->state, references, state_sizes(arg_units, task->result_size));
+    return f;
+}
+
+/* Gives up a future that was never shared, or whose submit is refused after all: the
  * argument is not destroyed. */
 void filch__future_discard(filch_future *f);
 
-void filch__extra_free(struct filch__extra *extra);
+/* The submit is refused: the caller still owns what the argument refers to. */
+static inline void filch__future_disown_arg(filch_future *f) {
+    struct filch__extra *extra = filch__future_extra(f);
+    if (extra != NULL) extra->arg_destroy = NULL;
+}
+
+void filch__future_free_slow(filch_future *f);
 /* Frees a future to which there is no reference any more. */
 static inline void filch__future_free(filch_future *f) {
-    if (unlikely(f->extra != NULL)) filch__extra_free(f->extra);
-    filch__slab_free(f);
+    if (unlikely((state_constant(&f->state) & FLAG_EXTRA) != 0 ||
+                 !filch__outcome_is_plain(f->outcome)))
+        filch__future_free_slow(f);
+    else
+        filch__slab_free(f);
 }
 static inline void filch__future_drop(filch_future *f) {
     if (state_release(&f->state)) filch__future_free(f);
@@ -157,11 +199,12 @@ static inline void filch__future_finish(filch_future *f, enum filch__life final,
 }
 /* Destroys the argument, if it has a destructor. */
 static inline void filch__future_destroy_arg(filch_future *f) {
-    if (unlikely(f->extra != NULL && f->extra->arg_destroy != NULL))
-        f->extra->arg_destroy(filch__future_arg(f));
+    struct filch__extra *extra = filch__future_extra(f);
+    if (unlikely(extra != NULL && extra->arg_destroy != NULL)) extra->arg_destroy(extra->arg);
 }
-/* Keeps a text with the future, which takes it over (frees it where there is no memory). */
-void filch__future_set_text(filch_future *f, char *text);
+/* How it ended, by whoever started, cancelled or failed it: a code, and a text or NULL, which the future
+ * takes over (frees it where there is no memory). */
+void filch__future_set_outcome(filch_future *f, int code, char *text);
 
 /* Cancels if pending; true if this call did it. */
 bool filch__future_try_cancel(filch_future *f);

@@ -12,7 +12,10 @@
  *          3     SLEEPERS: a thread may sleep on the low half. Set by a waiter; never cleared. Legal to
  *                set in any life (a waiter that sets it after the end sees that and does not sleep).
  *          4     CALLBACKS: the list of callbacks has been added to. As SLEEPERS.
- *          16-30 the worker that runs or ran the task, plus one; 0 if none did. Set by start.
+ *          6     EXTRA: the payload is a pointer to the rare parts (future.h). Constant.
+ *          8-21  the worker that runs or ran the task, plus one; 0 if none did. Set by start.
+ *          22-24 size of the argument, in units of 16 bytes, rounded up. Constant.
+ *          25-31 size of the result, bytes. Constant.
  *          32-63 references. Saturates: a future with that many is never freed.
  *          The low half is what sleepers sleep on (futexes have 32 bits); references do not touch it.
  *
@@ -25,10 +28,11 @@
  *   FAILING    FINISHED    finish: who failed it               the same
  *   CANCELLING CANCELLED   finish: who cancelled               the same
  *
- * Rules    R1 fn, sizes, extra (but its text): written before the future is shared, then constant.
- *          R2 The argument: after start, cancel or fail, only whoever made that transition.
- *          R3 result, code, text: while RUNNING or FAILING only whoever made that transition; constant
- *             and readable by all from FINISHED on.
+ * Rules    R1 sizes, extra: written before the future is shared, then constant.
+ *          R2 The argument, and fn, which the outcome replaces: after start, cancel or fail, only whoever
+ *             made that transition.
+ *          R3 result, outcome: while RUNNING, FAILING or CANCELLING only whoever made that transition;
+ *             constant and readable by all from the end on.
  *          R4 callbacks: pushed by any holder of a reference; taken by exchange.
  *          R5 An entry in a queue owns a reference. Whoever takes the entry owns it then.
  *          R6 After a finish that says GONE the future may already be freed.
@@ -47,6 +51,7 @@
 #include "base/compiler.h"
 #include "base/narrow.h"
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum filch__life {
@@ -62,8 +67,15 @@ enum filch__life {
 #define LIFE_DONE UINT64_C(1)
 #define FLAG_SLEEPERS UINT64_C(8)
 #define FLAG_CALLBACKS UINT64_C(16)
-#define RUNNER_SHIFT 16
-#define RUNNER_MASK UINT64_C(0x7fff)
+#define FLAG_EXTRA UINT64_C(64)
+#define RUNNER_SHIFT 8
+#define RUNNER_MASK UINT64_C(0x3fff)
+#define ARG_SHIFT 22
+#define ARG_MASK UINT64_C(7)
+#define RESULT_SHIFT 25
+#define RESULT_MASK UINT64_C(0x7f)
+/* What is set before the future is shared, and then stays. */
+#define STATE_CONSTANT (FLAG_EXTRA | ARG_MASK << ARG_SHIFT | RESULT_MASK << RESULT_SHIFT)
 #define REFERENCE_SHIFT 32
 #define REFERENCE_BITS COUNTER_BITS(32, 3)
 #define REFERENCE_ONE (UINT64_C(1) << REFERENCE_SHIFT)
@@ -83,14 +95,31 @@ static inline int state_runner(uint64_t state) {
     return (int)(state >> RUNNER_SHIFT & RUNNER_MASK) - 1;
 }
 
+/* Where the result stands behind the start of the payload, and its size; bytes. Not with EXTRA. */
+static inline size_t state_result_offset(uint64_t state) {
+    return (size_t)(state >> ARG_SHIFT & ARG_MASK) * 16;
+}
+static inline size_t state_result_size(uint64_t state) {
+    return (size_t)(state >> RESULT_SHIFT & RESULT_MASK);
+}
+/* The constant bits for an argument, in units of 16 bytes, and a result that are inside. */
+static inline uint64_t state_sizes(size_t arg_units, size_t result_size) {
+    return (uint64_t)arg_units << ARG_SHIFT | (uint64_t)result_size << RESULT_SHIFT;
+}
+/* The constant bits, for any holder of a reference. */
+static inline uint64_t state_constant(const uint64_t *word) {
+    return load_relaxed(word) & STATE_CONSTANT; /* relaxed: they came with the reference */
+}
+
 /* The state now, and everything that happened before it came about. */
 static inline uint64_t state_look(const uint64_t *word) {
     return load_acquire(word); /* F3 <- F2, F5 */
 }
 
-/* A new future, not yet shared: PENDING with that many references. */
-static inline void state_init(uint64_t *word, uint64_t references) {
-    store_relaxed(word, references << REFERENCE_SHIFT); /* relaxed: whoever shares it releases */
+/* A new future, not yet shared: PENDING with that many references and these constant bits. */
+static inline void state_init(uint64_t *word, uint64_t references, uint64_t constant) {
+    /* relaxed: whoever shares it releases */
+    store_relaxed(word, references << REFERENCE_SHIFT | constant);
 }
 
 static inline bool state_leave_pending(uint64_t *word, uint64_t change) {
@@ -105,7 +134,7 @@ static inline bool state_leave_pending(uint64_t *word, uint64_t change) {
 static inline bool state_start(uint64_t *word, int runner) {
     uint64_t change = LIFE_RUNNING | (uint64_t)(runner + 1) << RUNNER_SHIFT;
     uint64_t s = load_acquire(word); /* F3 <- F2, F5 */
-    if (s == REFERENCE_ONE) {
+    if ((s & ~STATE_CONSTANT) == REFERENCE_ONE) {
         /* The caller's reference is the only one: nobody can cancel, wait or look. */
         store_relaxed(word, s | change); /* relaxed: not shared */
         return true;

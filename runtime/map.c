@@ -92,7 +92,7 @@ static int gather(filch_future **futures, size_t count) {
         if (rc != 0 && code == 0) {
             code = rc;
             bool told = outcome.code != 0 && filch_future_error(futures[c], &error, 0) == 0 &&
-                        futures[c]->extra != NULL && futures[c]->extra->text != NULL;
+                        !filch__outcome_is_plain(futures[c]->outcome);
             if (outcome.code != 0)
                 filch__error(rc, "filch_map_array: input %zu: %s", outcome.index,
                              told ? error.text : filch_error_text(rc));

@@ -1,6 +1,6 @@
 /* task.c: what a task is made of, and how it runs.
  *
- * Flow     filch_submit (executor.c) -> room -> filch__future_prepare; worker -> filch__task_run. */
+ * Flow     filch_submit (executor.c) -> room -> filch__future_create; worker -> filch__task_run. */
 #include "task.h"
 
 #include "error.h"
@@ -19,31 +19,43 @@ cold int filch__task_refuse(const filch_task *task) {
                         task->arg_size, task->result_size);
 }
 
-bool filch__future_prepare_slow(filch_future *f, const filch_task *task) {
+filch_future *filch__future_create_rare(struct filch__heap *heap, const filch_task *task,
+                                        uint64_t references) {
     size_t header = filch__round_up(sizeof(struct filch__extra));
     size_t arg_room = filch__round_up(task->arg_size);
-    size_t payload = arg_room + filch__round_up(task->result_size);
-    bool inside = payload <= FILCH__SLAB_LARGEST - FILCH__FUTURE_HEADER;
-    struct filch__extra *extra = filch__alloc(header + (inside ? 0 : payload));
-    if (extra == NULL) return false;
-    memset(extra, 0, sizeof *extra);
+    struct filch__extra *extra = filch__alloc(header + arg_room + task->result_size);
+    if (extra == NULL) return NULL;
+    filch_future *f =
+        filch__slab_alloc(heap, filch__slab_class(FILCH__FUTURE_HEADER + sizeof(void *)));
+    if (f == NULL) {
+        filch__free(extra);
+        return NULL;
+    }
     extra->name = task->name;
     extra->arg_destroy = task->arg_destroy;
-    f->arg_size = inside ? (uint16_t)task->arg_size : 0;
-    f->result_size = inside ? (uint16_t)task->result_size : 0;
-    if (!inside) {
-        extra->arg = (char *)extra + header;
-        extra->result = (char *)extra->arg + arg_room;
-        extra->arg_size = task->arg_size;
-        extra->result_size = task->result_size;
-    }
-    f->extra = extra;
-    if (task->arg_size != 0) memcpy(filch__future_arg(f), task->arg, task->arg_size);
-    return true;
+    extra->arg = (char *)extra + header;
+    extra->result = (char *)extra->arg + arg_room;
+    extra->arg_size = task->arg_size;
+    extra->result_size = task->result_size;
+    if (task->arg_size != 0) memcpy(extra->arg, task->arg, task->arg_size);
+    f->fn = task->fn;
+    f->callbacks = NULL;
+    *(struct filch__extra **)filch__future_payload(f) = extra;
+    state_init(&f->state, references, FLAG_EXTRA);
+    return f;
 }
 
-cold void filch__task_failed(filch_future *f, int rc) {
-    f->code = rc >= 0 || filch__error_is_own(rc) ? rc : FILCH_EINVAL;
+cold void filch__task_ended(filch_future *f, int rc, char *text) {
+    filch__future_set_outcome(f, rc >= 0 || filch__error_is_own(rc) ? rc : FILCH_EINVAL, text);
+}
+
+void filch__task_run_rare(struct filch__self *self, filch_future *f, int64_t base) {
+    struct filch__extra *extra = filch__future_rare(f);
+    struct filch__run *below = self->run;
+    filch__task_call(self, f, base, extra->arg, extra->result, extra->result_size);
+    self->run = NULL; /* a destructor is no part of the task, nor of the one below */
+    filch__future_destroy_arg(f);
+    self->run = below;
 }
 
 int filch_fail(int code, const char *format, ...) {

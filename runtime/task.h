@@ -5,27 +5,40 @@
 #include "future.h"
 #include "self.h"
 
-/* Keeps the code that a task has returned, which is not 0. */
-void filch__task_failed(filch_future *f, int rc);
+/* Keeps what a task has returned, and the text of filch_fail or NULL. */
+void filch__task_ended(filch_future *f, int rc, char *text);
+/* The same as filch__task_run for a task with rare parts. */
+void filch__task_run_rare(struct filch__self *self, filch_future *f, int64_t base);
+
+/* Calls the function of a future that the caller has started, on a zeroed result, and keeps how it ended. */
+static inline void filch__task_call(struct filch__self *self, filch_future *f, int64_t base,
+                                    void *arg, void *result, size_t result_size) {
+    struct filch__run run = {.future = f, .below = self->run, .text = NULL, .base = base};
+    if (likely(result_size == sizeof(uint64_t)))
+        __builtin_memset(result, 0, sizeof(uint64_t));
+    else if (result_size != 0)
+        __builtin_memset(result, 0, result_size);
+    self->run = &run;
+    int rc = f->fn(arg, result);
+    self->run = run.below;
+    if (likely(rc == 0 && run.text == NULL))
+        f->outcome = filch__outcome_of_code(0);
+    else
+        filch__task_ended(f, rc, run.text);
+}
 
 /* Runs the task of a future that the caller has started: result zeroed, function called, code and text
  * stored, argument destroyed. The caller publishes the end with filch__future_finish. `base` is where the
  * room's queue stands now. */
 static inline void filch__task_run(struct filch__self *self, filch_future *f, int64_t base) {
-    struct filch__run run = {.future = f, .below = self->run, .text = NULL, .base = base};
-    size_t size;
-    void *result = filch__future_result(f, &size);
-    if (size == sizeof(uint64_t))
-        __builtin_memset(result, 0, sizeof(uint64_t));
-    else if (size != 0)
-        __builtin_memset(result, 0, size);
-    self->run = &run;
-    int rc = f->fn(filch__future_arg(f), result);
-    self->run = NULL; /* a destructor is no part of the task, nor of the one below */
-    if (unlikely(rc != 0)) filch__task_failed(f, rc);
-    if (unlikely(run.text != NULL)) filch__future_set_text(f, run.text);
-    filch__future_destroy_arg(f);
-    self->run = run.below;
+    uint64_t constant = state_constant(&f->state);
+    if (unlikely((constant & FLAG_EXTRA) != 0)) {
+        filch__task_run_rare(self, f, base);
+        return;
+    }
+    char *arg = filch__future_payload(f);
+    filch__task_call(self, f, base, arg, arg + state_result_offset(constant),
+                     state_result_size(constant));
 }
 
 #endif

@@ -8,6 +8,7 @@
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define noinline __attribute__((__noinline__))
+#define always_inline inline __attribute__((__always_inline__))
 #define cold __attribute__((__noinline__, __cold__))
 
 /* Bytes of a cache line on every machine that is supported. */

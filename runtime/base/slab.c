@@ -53,7 +53,7 @@ static struct filch__block *add_block(struct filch__heap *heap, unsigned size_cl
     block->heap = heap;
     block->home = heap->home;
     block->region = heap->regions;
-    block->object_size = FILCH__SLAB_SMALLEST + size_class * FILCH__SLAB_UNIT;
+    block->size_class = size_class;
     block->carved = 0;
     heap->lists[size_class].block = block;
     return block;
@@ -66,12 +66,12 @@ noinline void *filch__slab_alloc_slow(struct filch__heap *heap, unsigned size_cl
         return filch__slab_alloc(heap, size_class);
     }
     struct filch__block *block = heap->lists[size_class].block;
-    if (block == NULL ||
-        HEADER_SIZE + (block->carved + 1) * (size_t)block->object_size > FILCH__BLOCK_SIZE) {
+    size_t size = filch__slab_object_size(size_class);
+    if (block == NULL || HEADER_SIZE + (block->carved + 1) * size > FILCH__BLOCK_SIZE) {
         block = add_block(heap, size_class);
         if (block == NULL) return NULL;
     }
-    return (char *)block + HEADER_SIZE + block->carved++ * (size_t)block->object_size;
+    return (char *)block + HEADER_SIZE + block->carved++ * size;
 }
 
 /* One region less; the last frees the heap. */

@@ -40,7 +40,7 @@ struct filch__block {
     struct filch__heap *heap;
     void *home;
     struct filch__block *region;
-    uint32_t object_size;
+    uint32_t size_class;
     uint32_t carved; /* objects of this block that were ever given out */
     /* Of the region, in its first block: */
     struct filch__block *next;
@@ -85,6 +85,10 @@ static inline unsigned filch__slab_class(size_t size) {
                             FILCH__SLAB_UNIT);
 }
 
+static inline size_t filch__slab_object_size(unsigned size_class) {
+    return FILCH__SLAB_SMALLEST + (size_t)size_class * FILCH__SLAB_UNIT;
+}
+
 static inline struct filch__block *filch__slab_block(const void *object) {
     return (struct filch__block *)((uintptr_t)object & ~(uintptr_t)(FILCH__BLOCK_SIZE - 1));
 }
@@ -116,7 +120,7 @@ static inline void *filch__slab_alloc(struct filch__heap *heap, unsigned size_cl
     struct filch__free_object *object = heap->lists[size_class].free;
     if (unlikely(object == NULL)) return filch__slab_alloc_slow(heap, size_class);
     heap->lists[size_class].free = object->next;
-    slab_unpoison(object, FILCH__SLAB_SMALLEST + size_class * FILCH__SLAB_UNIT);
+    slab_unpoison(object, filch__slab_object_size(size_class));
     return object;
 }
 
@@ -124,9 +128,9 @@ static inline void *filch__slab_alloc(struct filch__heap *heap, unsigned size_cl
 static inline void filch__slab_free(void *object) {
     struct filch__block *block = filch__slab_block(object);
     struct filch__heap *heap = block->heap;
-    unsigned size_class = filch__slab_class(block->object_size);
+    unsigned size_class = block->size_class;
     struct filch__free_object *freed = object;
-    slab_poison(freed + 1, block->object_size - sizeof *freed);
+    slab_poison(freed + 1, filch__slab_object_size(size_class) - sizeof *freed);
     if (heap == filch__heap_mine) {
         /* relaxed: a search for a circle of waits may read it as a state word, and discards that */
         store_relaxed(&freed->next, heap->lists[size_class].free);

@@ -5,6 +5,7 @@
  *          there is no ABA and no grace period is needed before a node is used again.
  *          Push and pop_all are full barriers by liburcu's documentation; ThreadSanitizer is told so.
  * Orders
+ *   I1 cds_lfs_push top (push) -> S2 fence_seq_cst (worker, steps W3 and W6): as S1 of thread/sleep.h: liburcu's push is a full barrier
  *   I1 cds_lfs_push top (push) -> I2 __cds_lfs_pop_all top (take_all): what was done to the node before
  *   I2 __cds_lfs_pop_all top (take_all) -> I3 load_acquire top (is_empty): what the taker did before it took all
  * Progress push lock-free, take_all wait-free: no pusher that is descheduled is waited for. (liburcu's
@@ -36,7 +37,7 @@ static inline void filch__stack_init(struct filch__stack *s) {
 static inline void filch__stack_push(struct filch__stack *s, struct filch__link *link) {
     cds_lfs_node_init(&link->node);
     tell_release(s);
-    cds_lfs_push(&s->top, &link->node); /* I1 -> I2 */
+    cds_lfs_push(&s->top, &link->node); /* I1 -> I2, S2 */
 }
 
 /* A hint for whoever is not ordered with the pushers by other means. */

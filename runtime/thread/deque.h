@@ -88,6 +88,11 @@ static inline int64_t filch__deque_bottom(struct filch__deque *d) {
     return load_relaxed(&d->bottom); /* relaxed: own field */
 }
 
+/* Any side: no entry below this is left. */
+static inline int64_t filch__deque_top(struct filch__deque *d) {
+    return load_relaxed(&d->top); /* relaxed: it only grows */
+}
+
 /* Any side: a hint, exact when nobody changes it. */
 static inline bool filch__deque_is_empty(struct filch__deque *d) {
     int64_t top = load_acquire(&d->top);        /* D6 <- D5 */
@@ -101,6 +106,13 @@ static inline filch__entry filch__deque_newest(struct filch__deque *d) {
     struct filch__ring *ring = load_relaxed(&d->ring); /* relaxed: own field */
     return b == 0 ? ENTRY_NONE
                   : load_relaxed(filch__ring_slot(ring, b - 1)); /* relaxed: own write */
+}
+
+/* Owner side: the oldest entry, unless a thief is faster; ENTRY_NONE or another value if the deque is empty.
+ * For comparing, not for following. */
+static inline filch__entry filch__deque_oldest(struct filch__deque *d) {
+    struct filch__ring *ring = load_relaxed(&d->ring);                /* relaxed: own field */
+    return load_relaxed(filch__ring_slot(ring, filch__deque_top(d))); /* relaxed: own write */
 }
 
 /* Owner side. False: no memory, nothing was pushed. */
@@ -139,6 +151,17 @@ static inline filch__entry filch__deque_pop(struct filch__deque *d) {
     }
     store_release(&d->bottom, b + 1); /* D3 -> D2 */
     return entry;
+}
+
+/* Owner side: takes the oldest entry if it is this one; false also if a thief was faster. The bottom does
+ * not move, so that of the owner's takes this one needs no fence. */
+static inline bool filch__deque_take_if_oldest(struct filch__deque *d, filch__entry entry) {
+    int64_t t = load_acquire(&d->top);                    /* D6 <- D5 */
+    if (t >= load_relaxed(&d->bottom)) return false;      /* relaxed: own field */
+    struct filch__ring *ring = load_relaxed(&d->ring);    /* relaxed: own field */
+    if (load_relaxed(filch__ring_slot(ring, t)) != entry) /* relaxed: own write */
+        return false;
+    return cas_seq_cst(&d->top, &t, t + 1); /* D5 -> D5, D6 */
 }
 
 /* Owner side, of a deque that it does not pop: the oldest entry, or ENTRY_NONE. */

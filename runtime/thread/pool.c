@@ -32,33 +32,22 @@ static cold int refuse(struct filch__pool *p, unsigned ending) {
  * back here; the entry stays and is dropped by who meets it. The caller holds a reference. */
 static cold int take_back(struct filch__pool *p, filch_future *f, unsigned ending) {
     if (!state_cancel(&f->state)) return 0;
-    if (f->extra != NULL) f->extra->arg_destroy = NULL;
-    f->code = FILCH_ECANCELED;
+    filch__future_disown_arg(f);
+    filch__future_set_outcome(f, FILCH_ECANCELED, NULL);
     filch__future_finish(f, LIFE_CANCELLED, false, NULL, NULL);
     return refuse(p, ending);
 }
 
-/* A new future in the heap, PENDING; NULL: no memory. */
-static inline filch_future *make_future(struct filch__heap *heap, const filch_task *task,
-                                        uint64_t references) {
-    filch_future *f = filch__slab_alloc(heap, filch__slab_class(filch__future_size(task)));
-    if (unlikely(f == NULL)) return NULL;
-    if (likely(filch__future_prepare(f, task, references))) return f;
-    f->extra = NULL;
-    filch__future_free(f);
-    return NULL;
-}
-
-static int submit_inside(struct filch__pool *p, struct filch__worker *w, const filch_task *task,
-                         filch_future **future) {
+static always_inline int submit_inside(struct filch__pool *p, struct filch__worker *w,
+                                       const filch_task *task, filch_future **future) {
     if (unlikely(w->stale != 0)) filch__worker_trim(w);
-    filch_future *f = make_future(w->heap, task, future == NULL ? 1 : 2);
+    filch_future *f = filch__future_create(w->heap, task, future == NULL ? 1 : 2);
     if (unlikely(f == NULL)) return no_memory();
     if (unlikely(!filch__deque_push(&w->local, filch__entry_of_future(f)))) {
         filch__future_discard(f);
         return no_memory();
     }
-    filch__crew_tell(p);
+    filch__crew_tell_own(p);
     if (future != NULL) {
         unsigned ending = filch__pool_ending(p);
         int rc = unlikely(ending != 0) ? take_back(p, f, ending) : 0;
@@ -79,12 +68,9 @@ static struct filch__outside_heap *remember_heap(struct filch__pool *p,
     return o;
 }
 
-/* A heap that no other thread uses at the moment; the one that this thread had last, if that is free. */
-static struct filch__outside_heap *take_heap(struct filch__pool *p) {
-    struct filch__outside_heap *o = NULL;
-    if (filch__thread.heap_owner == p->serial) o = filch__thread.heap_hint;
-    if (likely(o != NULL) && exchange_acquire(&o->busy, 1u) == 0) /* C11 <- C12 */
-        return o;
+/* A heap that no other thread uses at the moment, a new one if there is none. */
+static noinline struct filch__outside_heap *take_other_heap(struct filch__pool *p) {
+    struct filch__outside_heap *o;
     for (o = load_acquire(&p->outside); o != NULL; o = o->next) { /* C14 <- C13 */
         if (load_relaxed(&o->busy) != 0) continue;                /* relaxed: a hint */
         if (exchange_acquire(&o->busy, 1u) != 0)                  /* C11 <- C12 */
@@ -106,18 +92,27 @@ static struct filch__outside_heap *take_heap(struct filch__pool *p) {
     return remember_heap(p, o);
 }
 
+/* The heap that this thread had last, if that is free; else another. */
+static inline struct filch__outside_heap *take_heap(struct filch__pool *p) {
+    struct filch__outside_heap *o = filch__thread.heap_hint;
+    if (likely(filch__thread.heap_owner == p->serial) &&
+        likely(exchange_acquire(&o->busy, 1u) == 0)) /* C11 <- C12 */
+        return o;
+    return take_other_heap(p);
+}
+
 static void give_heap(struct filch__outside_heap *o) {
     store_release(&o->busy, 0u); /* C12 -> C11 */
 }
 
 /* Into the injector, with one more reference for the caller, so that it can look at it afterwards. */
-static int inject(struct filch__pool *p, struct filch__outside_heap *o, const filch_task *task,
-                  filch_future **future) {
-    filch_future *f = make_future(o->heap, task, 2);
+static inline int inject(struct filch__pool *p, struct filch__outside_heap *o,
+                         const filch_task *task, filch_future **future) {
+    filch_future *f = filch__future_create(o->heap, task, 2);
     if (unlikely(f == NULL)) return no_memory();
     filch__stack_push(&p->injector, &f->link);
     POINT("submit.injected");
-    filch__crew_tell(p);
+    filch__crew_tell_after_push(p);
     unsigned ending = filch__pool_ending(p);
     int rc = unlikely(ending != 0) ? take_back(p, f, ending) : 0;
     if (likely(rc == 0)) count_own(&o->submitted, 1);
@@ -128,7 +123,8 @@ static int inject(struct filch__pool *p, struct filch__outside_heap *o, const fi
     return rc;
 }
 
-static int submit_outside(struct filch__pool *p, const filch_task *task, filch_future **future) {
+static always_inline int submit_outside(struct filch__pool *p, const filch_task *task,
+                                        filch_future **future) {
     if (unlikely(load_acquire(&p->confirmed) == 0)) { /* C25 <- C24 */
         int rc = filch__crew_ensure_one(p);
         if (rc != 0) return rc;
@@ -142,10 +138,30 @@ static int submit_outside(struct filch__pool *p, const filch_task *task, filch_f
 
 static int submit(filch_executor *e, const filch_task *task, filch_future **future) {
     struct filch__pool *p = filch__pool_of(e);
+    struct filch__worker *w = filch__pool_worker(p);
     unsigned ending = filch__pool_ending(p);
     if (unlikely(ending != 0)) return refuse(p, ending);
-    struct filch__worker *w = filch__pool_worker(p);
     return w != NULL ? submit_inside(p, w, task, future) : submit_outside(p, task, future);
+}
+
+/* Two functions, each of which the compiler keeps in registers: the fields, too, of a task that is never in
+ * memory. */
+static noinline int submit_plain_outside(struct filch__pool *p, filch_task_fn *fn, const void *arg,
+                                         size_t arg_size, size_t result_size,
+                                         filch_future **future) {
+    filch_task task = {sizeof task, fn, arg, arg_size, result_size, NULL, NULL};
+    return submit_outside(p, &task, future);
+}
+
+static int submit_plain(filch_executor *e, filch_task_fn *fn, const void *arg, size_t arg_size,
+                        size_t result_size, filch_future **future) {
+    struct filch__pool *p = filch__pool_of(e);
+    struct filch__worker *w = filch__pool_worker(p);
+    unsigned ending = filch__pool_ending(p);
+    if (unlikely(ending != 0)) return refuse(p, ending);
+    if (w == NULL) return submit_plain_outside(p, fn, arg, arg_size, result_size, future);
+    filch_task task = {sizeof task, fn, arg, arg_size, result_size, NULL, NULL};
+    return submit_inside(p, w, &task, future);
 }
 
 static void add_worker_stats(struct filch__worker *w, filch_stats *s) {
@@ -183,6 +199,7 @@ static int worker_limit(filch_executor *e) {
 
 static const struct filch__executor_ops ops = {
     .submit = submit,
+    .submit_plain = submit_plain,
     .wait = filch__worker_wait,
     .left_stale = filch__worker_left_stale,
     .shutdown = filch__pool_shutdown,

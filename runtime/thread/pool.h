@@ -53,7 +53,11 @@ struct filch__worker {
     int64_t live_mark; /* with `local` at this bottom, the newest entry was seen to be live */
     int64_t
         help_floor; /* entries of `local` below this are not descendants of what is on the stack */
-    bool searching; /* counted as SEARCHING */
+    int64_t pause, next_steal; /* nanoseconds, time: when to steal again after a tiny task */
+    int64_t taken;      /* when it took the last batch from the injector, if that was small */
+    uint32_t batch;     /* tasks in it */
+    bool stole;         /* the entry that it found is from another's own deque */
+    bool searching;     /* counted as SEARCHING */
     size_t stack_floor; /* deeper than this address no awaited task is run on top; 0: unknown */
     pthread_t thread;   /* of whoever started it, then of whoever joins it */
     uint32_t life;      /* WORKER_VACANT or WORKER_CLAIMED */
@@ -144,6 +148,14 @@ static inline void filch__crew_tell(struct filch__pool *p) {
     fence_seq_cst(); /* S1 -> S2 */
     if (unlikely(sleep_wants_worker(&p->sleep))) filch__crew_call(p);
 }
+/* The same right after a push to the injector, which is the fence of step P2. */
+static inline void filch__crew_tell_after_push(struct filch__pool *p) {
+    if (unlikely(sleep_wants_worker(&p->sleep))) filch__crew_call(p);
+}
+/* The same for a worker of the pool, which is awake itself: where only one may be, nobody is told. */
+static inline void filch__crew_tell_own(struct filch__pool *p) {
+    if (p->sleep.max != 1) filch__crew_tell(p);
+}
 /* Is there an entry in any queue? Exact for what was published before the caller's fence. */
 bool filch__crew_sees_work(struct filch__pool *p);
 /* Unparks one sleeper (P4), after WAKING was set. */
@@ -158,12 +170,8 @@ void filch__crew_one_less(struct filch__pool *p, uint64_t word);
 struct filch__worker *filch__worker_create(struct filch__pool *p, uint32_t index);
 void filch__worker_destroy(struct filch__worker *w);
 void *filch__worker_main(void *worker);
-/* With an open hand: starts the task for the caller to run, or ends it if the executor was cancelled or is
- * broken, and empties the hand, after its callbacks, so that whoever drains waits for them. False: there
- * is nothing to run. */
-bool filch__worker_claim(struct filch__worker *w, filch_future *f);
-/* Runs an entry that the worker took: starts its task, or drops the entry if it is stale. */
-void filch__worker_handle(struct filch__worker *w, filch__entry entry);
+/* The executor was cancelled or is broken: the task does not start. */
+void filch__worker_end_unstarted(struct filch__worker *w, filch_future *f);
 /* Runs a task that the worker has started; `drop`: with the reference of its entry. */
 void filch__worker_run(struct filch__worker *w, filch_future *f, bool drop);
 
@@ -176,6 +184,29 @@ static inline void filch__hand_open(struct filch__worker *w) {
 static inline void filch__hand_empty(struct filch__worker *w) {
     uint64_t hand = load_relaxed(&w->hand);   /* relaxed: own field */
     store_release(&w->hand, (hand | 1u) + 1); /* C9 -> C10 */
+}
+
+/* With an open hand: starts the task for the caller to run, or ends it if the executor was cancelled or is
+ * broken, and empties the hand, after its callbacks, so that whoever drains waits for them. False: there
+ * is nothing to run. */
+static inline bool filch__worker_claim(struct filch__worker *w, filch_future *f) {
+    bool started = false;
+    if (unlikely((filch__pool_ending(w->pool) & (POOL_CANCELLING | POOL_BROKEN)) != 0))
+        filch__worker_end_unstarted(w, f);
+    else
+        started = state_start(&f->state, w->self.index);
+    filch__hand_empty(w);
+    return started;
+}
+/* Runs an entry that the worker took: starts its task, or drops the entry if it is stale. */
+static inline void filch__worker_handle(struct filch__worker *w, filch__entry entry) {
+    filch_future *f = filch__entry_future(entry);
+    if (likely(filch__worker_claim(w, f))) {
+        filch__worker_run(w, f, true);
+    } else {
+        if (w->stale != 0) w->stale--;
+        filch__future_drop(f);
+    }
 }
 
 /* wait.c: ops->wait, ops->left_stale. */

@@ -61,6 +61,28 @@ void filch__worker_left_stale(struct filch__self *self) {
     filch__worker_of(self)->stale++;
 }
 
+/* The awaited task has ended, or was found to run elsewhere. What it, or its callbacks, left behind in the
+ * own deque is not of the task that waits. `bottom`: where it stood without the entry. */
+static inline void after_awaited(struct filch__worker *w, int64_t bottom) {
+    if (filch__deque_bottom(&w->local) > bottom) w->help_floor = filch__deque_bottom(&w->local);
+    if (unlikely(w->stale != 0)) filch__worker_trim(w);
+}
+
+/* The awaited task, which has not started and is the oldest entry of the own deque: runs it, if it is a
+ * descendant of the waiting one. True: it is done. */
+static inline bool run_oldest(struct filch__worker *w, filch_future *f) {
+    int64_t bottom = filch__deque_bottom(&w->local);
+    if (filch__deque_top(&w->local) < first_descendant(w) || stack_is_low(w)) return false;
+    filch__hand_open(w);
+    if (!filch__deque_take_if_oldest(&w->local, filch__entry_of_future(f))) {
+        filch__hand_empty(w);
+        return false;
+    }
+    filch__worker_handle(w, filch__entry_of_future(f));
+    after_awaited(w, bottom);
+    return state_is_done(state_look(&f->state));
+}
+
 /* The awaited task, which has not started: runs it, unless somebody else is faster. */
 static void run_awaited(struct filch__worker *w, filch_future *f) {
     int64_t bottom = filch__deque_bottom(&w->local);
@@ -77,10 +99,7 @@ static void run_awaited(struct filch__worker *w, filch_future *f) {
         w->stale++;
         filch__worker_run(w, f, false);
     }
-    /* What it, or its callbacks, left behind is not of the task that waits. */
-    if (filch__deque_bottom(&w->local) > bottom - newest)
-        w->help_floor = filch__deque_bottom(&w->local);
-    if (unlikely(w->stale != 0)) filch__worker_trim(w);
+    after_awaited(w, bottom - newest);
 }
 
 /* A descendant of the waiting task, from the own deque. */
@@ -133,7 +152,7 @@ static int stack_used_up(void) {
  * else is awake. False: there is nobody, and none could be started now. */
 static bool find_spare(struct filch__worker *w) {
     struct filch__sleep *s = &w->pool->sleep;
-    fence_seq_cst(); /* S2 <- S1 */
+    fence_seq_cst(); /* S2 <- S1, I1 */
     if (!filch__crew_sees_work(w->pool)) return true;
     filch__crew_tell(w->pool);
     uint64_t word = sleep_read(s);
@@ -199,8 +218,7 @@ static bool spin_helping(struct filch__worker *w, filch_future *f, int runner, i
     }
 }
 
-int filch__worker_wait(struct filch__self *self, filch_future *f, int64_t deadline) {
-    struct filch__worker *w = filch__worker_of(self);
+static noinline int wait_slow(struct filch__worker *w, filch_future *f, int64_t deadline) {
     bool mine = filch__future_home(f) == w->pool->home;
     for (;;) {
         uint64_t state = state_look(&f->state);
@@ -210,9 +228,17 @@ int filch__worker_wait(struct filch__self *self, filch_future *f, int64_t deadli
             continue;
         }
         int runner = mine && state_life(state) == LIFE_RUNNING ? state_runner(state) : -1;
-        if (runner == self->index) return waits_for_itself();
+        if (runner == w->self.index) return waits_for_itself();
         if (spin_helping(w, f, runner, deadline)) return 0;
         int rc = park(w, f, mine, deadline);
         if (rc != 0) return rc;
     }
+}
+
+int filch__worker_wait(struct filch__self *self, filch_future *f, int64_t deadline) {
+    struct filch__worker *w = filch__worker_of(self);
+    /* Futures are mostly awaited in the order, or in the reverse order, in which they were submitted. */
+    if (likely(filch__deque_oldest(&w->local) == filch__entry_of_future(f) && run_oldest(w, f)))
+        return 0;
+    return wait_slow(w, f, deadline);
 }

@@ -23,6 +23,15 @@
 #define STACK_RESERVE ((size_t)64 << 10)
 /* Slots of replaced rings that are kept until the worker ends: 64 KiB. */
 #define COLLECT_SLOTS 8192
+/* Nanoseconds of a stolen task below which it was not worth stealing: its cache lines, and the line of its
+ * owner's `bottom`, go to the thief and back, at some 60 ns each. */
+#define TINY_TASK 300
+/* Nanoseconds that a thief then leaves its victim alone, at first, and at most. */
+#define PAUSE_FIRST 1000
+#define PAUSE_MAX 8000
+/* A batch from the injector of fewer tasks than this is small; nanoseconds from one to the next, then. */
+#define SMALL_BATCH 8
+#define GATHER 250
 /* Looks between two looks at the clock while searching; one takes some 50 ns. */
 #define LOOKS_PER_CLOCK 8
 
@@ -63,7 +72,7 @@ static void keep_inbound(struct filch__worker *w, filch__entry entry) {
 /* A busy worker has moved entries. While they were in its hand, the last searcher may have looked and
  * gone to sleep. A searcher that moves entries looks again itself when it stops searching. */
 static void tell_of_moved(struct filch__worker *w, bool moved) {
-    if (moved && !w->searching) filch__crew_tell(w->pool);
+    if (moved && !w->searching) filch__crew_tell_own(w->pool);
 }
 
 /* The older half of what another worker has taken from the injector; of a single worker, whose spare
@@ -88,19 +97,32 @@ static filch__entry share_inbound(struct filch__worker *w) {
     return ENTRY_NONE;
 }
 
+/* A worker that is faster than who submits would take each task singly, and the lines of the injector and of
+ * the task would go to and fro for each. After a small batch it waits for the next to gather. */
+static void let_gather(struct filch__worker *w) {
+    if (w->batch >= SMALL_BATCH) return;
+    int64_t end = w->taken + GATHER;
+    while (filch__now() < end)
+        for (int i = 0; i < 2; i++) cpu_relax();
+}
+
 /* All that is in the injector, in the order of submission: the oldest is returned. */
 static filch__entry empty_injector(struct filch__worker *w) {
+    let_gather(w);
     struct filch__link *chain = filch__stack_take_all(&w->pool->injector);
     POINT("worker.injector.taken");
     chain = filch__chain_reverse(chain);
     if (chain == NULL) return ENTRY_NONE;
     struct filch__link *link = filch__link_next(chain);
     bool moved = link != NULL;
+    w->batch = 1;
     while (link != NULL) {
         struct filch__link *next = filch__link_next(link);
         keep_inbound(w, filch__entry_of_future(container_of(link, filch_future, link)));
         link = next;
+        w->batch++;
     }
+    if (w->batch < SMALL_BATCH) w->taken = filch__now();
     tell_of_moved(w, moved);
     return filch__entry_of_future(container_of(chain, filch_future, link));
 }
@@ -132,6 +154,7 @@ static filch__entry steal_from(struct filch__worker *w, struct filch__worker *vi
     if (filch__deque_steal(&victim->local, &entry) != STEAL_OK) return ENTRY_NONE;
     count_own(&w->stolen, 1);
     w->victim = (uint32_t)victim->self.index;
+    w->stole = true;
     return entry;
 }
 
@@ -146,11 +169,38 @@ static filch__entry steal_somewhere(struct filch__worker *w) {
     return ENTRY_NONE;
 }
 
+/* After a tiny stolen task: leaves the victim alone for a while, but for work from outside. */
+static void pause_stealing(struct filch__worker *w) {
+    struct filch__pool *p = w->pool;
+    while (filch__now() < w->next_steal && filch__stack_is_empty(&p->injector) &&
+           filch__pool_ending(p) == 0)
+        for (int i = 0; i < 4; i++) cpu_relax();
+}
+
 /* What a busy worker runs next: its own, else from whom it stole last. A thief that finds work there
  * again and again stays BUSY, and the word that counts the searchers is not written for each task. */
 static filch__entry next_busy(struct filch__worker *w) {
     filch__entry entry = next_own(w);
-    return entry != ENTRY_NONE ? entry : steal_from(w, filch__pool_slot(w->pool, w->victim));
+    if (entry != ENTRY_NONE) return entry;
+    if (w->pause != 0) {
+        pause_stealing(w);
+        entry = next_own(w);
+        if (entry != ENTRY_NONE) return entry;
+    }
+    return steal_from(w, filch__pool_slot(w->pool, w->victim));
+}
+
+/* Runs what was stolen from another's own deque, and learns from it whether to steal again at once. */
+static void run_stolen(struct filch__worker *w, filch__entry entry) {
+    int64_t start = filch__now();
+    w->stole = false;
+    filch__worker_handle(w, entry);
+    int64_t end = filch__now();
+    w->pause = end - start >= TINY_TASK ? 0
+               : w->pause == 0          ? PAUSE_FIRST
+               : w->pause < PAUSE_MAX   ? 2 * w->pause
+                                        : PAUSE_MAX;
+    w->next_steal = end + w->pause;
 }
 
 /* Everything that there is, once. */
@@ -167,7 +217,7 @@ static void found(struct filch__worker *w) {
     if (!w->searching) return;
     w->searching = false;
     if (!sleep_found(&w->pool->sleep)) return;
-    fence_seq_cst(); /* S2 <- S1 */
+    fence_seq_cst(); /* S2 <- S1, I1 */
     if (filch__crew_sees_work(w->pool)) filch__crew_tell(w->pool);
 }
 
@@ -177,7 +227,7 @@ static filch__entry spin(struct filch__worker *w) {
     for (uint32_t i = 1;; i++) {
         filch__entry entry = look(w);
         if (entry != ENTRY_NONE || filch__pool_ending(w->pool) != 0) return entry;
-        if (!w->searching || w->pool->spin <= 0) return ENTRY_NONE;
+        if ((!w->searching && w->pool->sleep.max != 1) || w->pool->spin <= 0) return ENTRY_NONE;
         cpu_relax();
         if (i % LOOKS_PER_CLOCK != 0) continue;
         /* Whoever has work may stand on this very CPU. */
@@ -196,7 +246,7 @@ static void collect(struct filch__worker *w) {
     if (likely(w->local.retired_slots + w->inbound.retired_slots < COLLECT_SLOTS)) return;
     found(w);
     sleep_block(s);
-    fence_seq_cst(); /* S2 <- S1 */
+    fence_seq_cst(); /* S2 <- S1, I1 */
     if (filch__crew_sees_work(w->pool)) filch__crew_tell(w->pool);
     filch__deque_collect(&w->local);
     filch__deque_collect(&w->inbound);
@@ -208,7 +258,7 @@ static void collect(struct filch__worker *w) {
 static bool sleep_until_told(struct filch__worker *w) {
     struct filch__pool *p = w->pool;
     for (;;) {
-        fence_seq_cst(); /* S2 <- S1 */
+        fence_seq_cst(); /* S2 <- S1, I1 */
         uint64_t word = sleep_read(&p->sleep);
         if (filch__pool_ending(p) != 0 || (word & WAKING_BIT) != 0 ||
             (sleep_awake(word) < p->sleep.max && filch__crew_sees_work(p))) {
@@ -238,8 +288,10 @@ static bool sleep_now(struct filch__worker *w) {
 /* SEARCHING, and the executor is ending: if nothing is queued, the worker goes (W6). What was published
  * before the end is seen; what races with it is refused or taken back by who submits it. */
 static bool leave_for_ever(struct filch__worker *w) {
-    if (filch__pool_ending(w->pool) == 0 || !w->searching) return false;
-    fence_seq_cst(); /* S2 <- S1 */
+    if (filch__pool_ending(w->pool) == 0) return false;
+    if (!w->searching) w->searching = sleep_try_search(&w->pool->sleep);
+    if (!w->searching) return false;
+    fence_seq_cst(); /* S2 <- S1, I1 */
     if (filch__crew_sees_work(w->pool)) return false;
     filch__crew_one_less(w->pool, sleep_exit(&w->pool->sleep));
     return true;
@@ -252,7 +304,7 @@ static filch__entry find(struct filch__worker *w) {
         filch__entry entry = next_busy(w);
         if (likely(entry != ENTRY_NONE)) return entry;
         filch__hand_empty(w);
-        w->searching = sleep_try_search(&w->pool->sleep);
+        if (w->pool->sleep.max != 1) w->searching = sleep_try_search(&w->pool->sleep);
     }
     for (;;) {
         filch__entry entry = spin(w);
@@ -276,16 +328,15 @@ static bool retire_if_too_many(struct filch__worker *w) {
     return true;
 }
 
-/* Callbacks run outside of every task, and not while the worker counts as searching. */
+/* Callbacks do not run while the worker counts as searching. */
 static void before_callbacks(void *worker) {
-    struct filch__worker *w = worker;
-    found(w);
-    w->self.run = NULL;
+    found(worker);
 }
 
 /* Before its future is done a worker counts as idle, if it has nothing else to do: whoever sees the
  * end and submits again finds an idle worker, and starts no other. */
 static void search_if_idle(struct filch__worker *w) {
+    if (w->pool->sleep.max == 1) return; /* nobody else would be told in any case */
     struct filch__worker *victim = filch__pool_slot(w->pool, w->victim);
     if (filch__deque_is_empty(&w->local) && filch__deque_is_empty(&w->inbound) &&
         filch__stack_is_empty(&w->pool->injector) && filch__deque_is_empty(&victim->local) &&
@@ -293,54 +344,35 @@ static void search_if_idle(struct filch__worker *w) {
         w->searching = sleep_try_search(&w->pool->sleep);
 }
 
+/* With nothing below on the stack: others may help with what the task submits from now on. */
+static void begin_outermost(struct filch__worker *w, filch_future *f, int64_t base) {
+    store_relaxed(&w->outer_base, base); /* relaxed: C15 publishes it */
+    store_release(&w->outer, f);         /* C15 -> C16 */
+}
+
+static void end_outermost(struct filch__worker *w) {
+    store_release(&w->outer, NULL); /* C15 -> C16 */
+    search_if_idle(w);
+}
+
 void filch__worker_run(struct filch__worker *w, filch_future *f, bool drop) {
     bool outermost = w->nesting++ == 0;
     int64_t base = filch__deque_bottom(&w->local);
-    if (outermost) {
-        store_relaxed(&w->outer_base, base); /* relaxed: C15 publishes it */
-        store_release(&w->outer, f);         /* C15 -> C16 */
-    }
+    if (outermost) begin_outermost(w, f, base);
     filch__task_run(&w->self, f, base);
     count_own(&w->completed, 1);
-    if (outermost) {
-        store_release(&w->outer, NULL); /* C15 -> C16 */
-        search_if_idle(w);
-    }
-    struct filch__run *below = w->self.run;
+    if (outermost) end_outermost(w);
     filch__future_finish(f, LIFE_FINISHED, drop, before_callbacks, w);
-    w->self.run = below;
     w->nesting--;
 }
 
-/* The executor was cancelled or is broken: the task does not start. */
-static cold void end_unstarted(struct filch__worker *w, filch_future *f, unsigned ending) {
+cold void filch__worker_end_unstarted(struct filch__worker *w, filch_future *f) {
     w->nesting++;
-    if ((ending & POOL_BROKEN) != 0)
+    if ((filch__pool_ending(w->pool) & POOL_BROKEN) != 0)
         filch__future_try_fail(f, filch__pool_cause(w->pool));
     else
         filch__future_try_cancel(f);
     w->nesting--;
-}
-
-bool filch__worker_claim(struct filch__worker *w, filch_future *f) {
-    unsigned ending = filch__pool_ending(w->pool);
-    bool started = false;
-    if (unlikely((ending & (POOL_CANCELLING | POOL_BROKEN)) != 0))
-        end_unstarted(w, f, ending);
-    else
-        started = state_start(&f->state, w->self.index);
-    filch__hand_empty(w);
-    return started;
-}
-
-void filch__worker_handle(struct filch__worker *w, filch__entry entry) {
-    filch_future *f = filch__entry_future(entry);
-    if (likely(filch__worker_claim(w, f))) {
-        filch__worker_run(w, f, true);
-    } else {
-        if (w->stale != 0) w->stale--;
-        filch__future_drop(f);
-    }
 }
 
 /* In the new thread: what it knows of itself. */
@@ -372,7 +404,10 @@ void *filch__worker_main(void *argument) {
     while (retire_if_too_many(w)) {
         filch__entry entry = find(w);
         if (entry == ENTRY_NONE) break;
-        filch__worker_handle(w, entry);
+        if (w->stole)
+            run_stolen(w, entry);
+        else
+            filch__worker_handle(w, entry);
     }
     /* For destructors of the user's thread-local storage, which run after this. */
     filch__heap_mine = NULL;

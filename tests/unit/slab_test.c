@@ -102,7 +102,7 @@ Test(slab, objects_are_aligned_and_do_not_overlap) {
         for (size_t i = 0; i < COUNT; i++) {
             cr_assert_eq((uintptr_t)objects[i] % 16, 0);
             cr_assert_eq(filch__slab_home(objects[i]), &home);
-            cr_assert_eq(filch__slab_block(objects[i])->object_size, size_of(class));
+            cr_assert_eq(filch__slab_block(objects[i])->size_class, class);
         }
         assert_intact(objects, class, COUNT);
         qsort(objects, COUNT, sizeof *objects, by_address);
