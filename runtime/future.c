@@ -10,7 +10,7 @@
 #include "os/clock.h"
 #include "os/futex.h"
 #include "os/memory.h"
-#include "os/thread.h"
+#include "os/spin.h"
 #include "self.h"
 #include <limits.h>
 #include <stdio.h>
@@ -146,17 +146,10 @@ bool filch__future_try_fail(filch_future *f, const char *cause) {
 }
 
 bool filch__future_spin(filch_future *f, int64_t spin, int64_t deadline) {
-    if (spin <= 0) return state_is_done(state_look(&f->state));
-    int64_t end = filch__now() + spin;
-    if (deadline < end) end = deadline;
+    struct filch__spin pauses = filch__spin_begin();
     do {
-        for (int i = 0; i < 8; i++) {
-            if (state_is_done(state_look(&f->state))) return true;
-            cpu_relax();
-        }
-        /* Whom it waits for may have been woken on this very CPU. */
-        filch__thread_yield();
-    } while (filch__now() < end);
+        if (state_is_done(state_look(&f->state))) return true;
+    } while (spin > 0 && filch__spin_pause(&pauses, spin, deadline));
     return false;
 }
 

@@ -38,6 +38,7 @@
  *          R6 After a finish that says GONE the future may already be freed.
  * Orders
  *   F1 cas_acquire state (start, cancel, fail) -> F2 cas_acq_rel state (finish): whoever finishes is who started
+ *   F9 cas_acq_rel state (start, fencing) -> F2 cas_acq_rel state (finish): as F1
  *   F2 cas_acq_rel state (finish) -> F3 load_acquire state (look): result, code and text
  *   F2 cas_acq_rel state (finish) -> F4 fetch_or_acq_rel state (add flag): one that comes late sees the end
  *   F4 fetch_or_acq_rel state (add flag) -> F2 cas_acq_rel state (finish): a flag that is in time is seen, and what it announces
@@ -141,6 +142,15 @@ static inline bool state_start(uint64_t *word, int runner) {
     }
     return state_leave_pending(word, change);
 }
+/* The same; true: fence_after_rmw makes a sequentially consistent fence of it. */
+static inline bool state_start_fencing(uint64_t *word, int runner) {
+    uint64_t s = load_acquire(word); /* F3 <- F2, F5 */
+    do {
+        if (state_life(s) != LIFE_PENDING) return false;
+    } while (!cas_acq_rel(
+        word, &s, s | LIFE_RUNNING | (uint64_t)(runner + 1) << RUNNER_SHIFT)); /* F9 -> F2 */
+    return true;
+}
 /* PENDING to CANCELLING. */
 static inline bool state_cancel(uint64_t *word) {
     return state_leave_pending(word, LIFE_CANCELLING);
@@ -167,7 +177,7 @@ static inline enum filch__after_finish state_finish(uint64_t *word, enum filch__
         if (!notify && drop && references == 1) return AFTER_LAST;
         uint64_t less = !notify && drop && references != REFERENCES_MAX ? REFERENCE_ONE : 0;
         uint64_t next = ((s & ~LIFE_MASK) | (uint64_t) final) - less;
-        if (cas_acq_rel(word, &s, next)) /* F2 -> F3, F4; F2 <- F1, F4 */
+        if (cas_acq_rel(word, &s, next)) /* F2 -> F3, F4; F2 <- F1, F4, F9 */
             return notify ? AFTER_NOTIFY : AFTER_GONE;
     }
 }

@@ -95,6 +95,14 @@
 #define filch_fence_seq_cst() __atomic_thread_fence(__ATOMIC_SEQ_CST)
 #endif
 
+/* The same right after a read-modify-write of release order that has succeeded. On x86 that is a locked
+ * operation, and so the fence; the compiler is told only. */
+#if defined(__x86_64__) || defined(__i386__)
+#define filch_fence_after_rmw() __asm__ __volatile__("" ::: "memory")
+#else
+#define filch_fence_after_rmw() filch_fence_seq_cst()
+#endif
+
 /* Tells the CPU that the thread spins. */
 #if defined(__x86_64__) || defined(__i386__)
 #define filch_cpu_relax() __asm__ __volatile__("pause" ::: "memory")

@@ -28,6 +28,7 @@
 #define fetch_or_acq_rel filch_fetch_or_acq_rel
 #define fetch_or_seq_cst filch_fetch_or_seq_cst
 #define fence_seq_cst filch_fence_seq_cst
+#define fence_after_rmw filch_fence_after_rmw
 #define cpu_relax filch_cpu_relax
 
 /* Adds to a counter that only the calling thread writes and others read: no locked operation. */

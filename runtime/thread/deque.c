@@ -63,7 +63,7 @@ cold bool filch__deque_grow(struct filch__deque *d) {
 /* The steal itself, between read_begin and read_end. */
 static enum filch__steal steal(struct filch__deque *d, filch__entry *entry) {
     int64_t t = load_acquire(&d->top); /* D6 <- D5 */
-    fence_seq_cst();                   /* D8 <- D7 */
+    fence_seq_cst();                   /* D8 <- D7, D9 */
     POINT("deque.steal.top");
     int64_t b = load_acquire(&d->bottom); /* D2 <- D1, D3 */
     if (t >= b) return STEAL_EMPTY;

@@ -24,6 +24,7 @@
  *   D4 store_release ring (grow) -> D4b load_acquire ring (steal): the copied slots
  *   D5 cas_seq_cst top (take) -> D6 load_acquire top (push, steal): the slot was read before it is written again
  *   D7 fence_seq_cst (pop) -> D8 fence_seq_cst (steal): of pop's store of bottom and load of top, and steal's load of top and load of bottom, at least one side sees the other
+ *   D9 fence_after_rmw (pop of an awaited task) -> D8 fence_seq_cst (steal): as D7
  *   D5 cas_seq_cst top (take) -> D5 cas_seq_cst top (take): of the takers of an entry one wins
  * Why D7 and D8: a pop that takes entry b without a CAS has stored bottom = b and then read top < b. A
  * thief of b has read top = b and then bottom > b. Without the fences both can happen, and b is given
@@ -132,15 +133,20 @@ static inline bool filch__deque_push(struct filch__deque *d, filch__entry entry)
     return true;
 }
 
-/* Owner side: the newest entry, or ENTRY_NONE. */
-static inline filch__entry filch__deque_pop(struct filch__deque *d) {
+/* Owner side, the first half of a pop: hides the newest entry. Its index, or -1: there is none. The caller
+ * makes a sequentially consistent fence before the second half. */
+static inline int64_t filch__deque_pop_begin(struct filch__deque *d) {
     int64_t b = load_relaxed(&d->bottom) - 1; /* relaxed: own field */
     /* top only grows, so that an old value that says empty is right. */
-    if (b < load_relaxed(&d->top)) return ENTRY_NONE;  /* relaxed: see above */
+    if (b < load_relaxed(&d->top)) return -1; /* relaxed: see above */
+    store_release(&d->bottom, b);             /* D3 -> D2 */
+    return b;
+}
+
+/* The second half: the entry, or ENTRY_NONE if a thief was faster. */
+static inline filch__entry filch__deque_pop_end(struct filch__deque *d, int64_t b) {
     struct filch__ring *ring = load_relaxed(&d->ring); /* relaxed: own field */
-    store_release(&d->bottom, b);                      /* D3 -> D2 */
-    fence_seq_cst();                                   /* D7 -> D8 */
-    int64_t t = load_relaxed(&d->top);                 /* relaxed: ordered by D7 */
+    int64_t t = load_relaxed(&d->top);                 /* relaxed: ordered by D7, D9 */
     POINT("deque.pop.top");
     if (likely(t < b)) return load_relaxed(filch__ring_slot(ring, b)); /* relaxed: own write */
     filch__entry entry = ENTRY_NONE;
@@ -151,6 +157,14 @@ static inline filch__entry filch__deque_pop(struct filch__deque *d) {
     }
     store_release(&d->bottom, b + 1); /* D3 -> D2 */
     return entry;
+}
+
+/* Owner side: the newest entry, or ENTRY_NONE. */
+static inline filch__entry filch__deque_pop(struct filch__deque *d) {
+    int64_t b = filch__deque_pop_begin(d);
+    if (b < 0) return ENTRY_NONE;
+    fence_seq_cst(); /* D7 -> D8 */
+    return filch__deque_pop_end(d, b);
 }
 
 /* Owner side: takes the oldest entry if it is this one; false also if a thief was faster. The bottom does

@@ -12,6 +12,7 @@
 #include <string.h>
 
 enum { MAX_WORKERS = 4096, DEFAULT_SPARES = 256 };
+_Static_assert(2 * MAX_WORKERS < RUNNER_MASK, "the state of a future has room for every index");
 #define SPIN_DEFAULT 10000
 #define SPIN_MAX 1000000000
 #define STACK_MAX ((size_t)1 << 40)

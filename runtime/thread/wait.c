@@ -10,7 +10,7 @@
  * Not here: the state of a future (future_state.h), the order of ordinary work (worker.c). */
 #include "base/point.h"
 #include "error.h"
-#include "os/clock.h"
+#include "os/spin.h"
 #include "thread/pool.h"
 
 /* Nanoseconds that a blocked worker sleeps between two looks whether its place is filled: 1 s, and 10 ms
@@ -80,6 +80,33 @@ static inline bool run_oldest(struct filch__worker *w, filch_future *f) {
     }
     filch__worker_handle(w, filch__entry_of_future(f));
     after_awaited(w, bottom);
+    return state_is_done(state_look(&f->state));
+}
+
+/* The awaited task, which is the newest entry of the own deque: runs it, if it has not started and is a
+ * descendant of the waiting one. The transition that starts it is at the same time the fence of the pop: if a
+ * thief is faster, the thief has a stale entry. True: it is done. (The executor may begin to end between the
+ * look at `ending` and the start: then it is as if the task had started before; the hand is open.) */
+static inline bool run_newest(struct filch__worker *w, filch_future *f) {
+    struct filch__deque *d = &w->local;
+    if (filch__deque_bottom(d) <= first_descendant(w) || stack_is_low(w) ||
+        (filch__pool_ending(w->pool) & (POOL_CANCELLING | POOL_BROKEN)) != 0)
+        return false;
+    filch__hand_open(w);
+    int64_t bottom = filch__deque_pop_begin(d);
+    bool started = bottom >= 0 && state_start_fencing(&f->state, w->self.index);
+    if (started)
+        fence_after_rmw(); /* D9 -> D8 */
+    else
+        fence_seq_cst(); /* D7 -> D8 */
+    bool taken = bottom >= 0 && filch__deque_pop_end(d, bottom) != ENTRY_NONE;
+    filch__hand_empty(w);
+    if (started) {
+        filch__worker_run(w, f, taken);
+        after_awaited(w, bottom);
+    } else if (taken) {
+        filch__future_drop(f);
+    }
     return state_is_done(state_look(&f->state));
 }
 
@@ -201,21 +228,16 @@ static int waits_for_itself(void) {
 
 /* Spins, and looks for descendants of a task that has started, for at most `spin`. */
 static bool spin_helping(struct filch__worker *w, filch_future *f, int runner, int64_t deadline) {
-    int64_t end = 0;
-    for (uint32_t i = 0;; i++) {
+    struct filch__spin pauses = filch__spin_begin();
+    do {
         if (state_is_done(state_look(&f->state))) return true;
-        if (!stack_is_low(w) &&
-            (run_own_descendant(w) || (runner >= 0 && run_their_descendant(w, f, runner)))) {
-            end = 0;
-            continue;
+        while (!stack_is_low(w) &&
+               (run_own_descendant(w) || (runner >= 0 && run_their_descendant(w, f, runner)))) {
+            if (state_is_done(state_look(&f->state))) return true;
+            pauses = filch__spin_begin();
         }
-        if (i % 8 == 0) {
-            int64_t now = filch__now();
-            if (end == 0) end = now + w->pool->spin;
-            if (now >= end || now >= deadline) return false;
-        }
-        cpu_relax();
-    }
+    } while (w->pool->spin > 0 && filch__spin_pause(&pauses, w->pool->spin, deadline));
+    return false;
 }
 
 static noinline int wait_slow(struct filch__worker *w, filch_future *f, int64_t deadline) {
@@ -237,8 +259,12 @@ static noinline int wait_slow(struct filch__worker *w, filch_future *f, int64_t 
 
 int filch__worker_wait(struct filch__self *self, filch_future *f, int64_t deadline) {
     struct filch__worker *w = filch__worker_of(self);
-    /* Futures are mostly awaited in the order, or in the reverse order, in which they were submitted. */
-    if (likely(filch__deque_oldest(&w->local) == filch__entry_of_future(f) && run_oldest(w, f)))
-        return 0;
+    filch__entry entry = filch__entry_of_future(f);
+    /* Futures are mostly awaited in the reverse order, or in the order, in which they were submitted. */
+    if (filch__deque_newest(&w->local) == entry) {
+        if (likely(run_newest(w, f))) return 0;
+    } else if (filch__deque_oldest(&w->local) == entry) {
+        if (likely(run_oldest(w, f))) return 0;
+    }
     return wait_slow(w, f, deadline);
 }

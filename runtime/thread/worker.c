@@ -9,6 +9,7 @@
 #include "os/clock.h"
 #include "os/cpus.h"
 #include "os/memory.h"
+#include "os/spin.h"
 #include "task.h"
 #include "thread/pool.h"
 
@@ -32,8 +33,6 @@
 /* A batch from the injector of fewer tasks than this is small; nanoseconds from one to the next, then. */
 #define SMALL_BATCH 8
 #define GATHER 250
-/* Looks between two looks at the clock while searching; one takes some 50 ns. */
-#define LOOKS_PER_CLOCK 8
 
 struct filch__worker *filch__worker_create(struct filch__pool *p, uint32_t index) {
     struct filch__worker *w = filch__alloc_aligned(_Alignof(struct filch__worker), sizeof *w);
@@ -172,9 +171,11 @@ static filch__entry steal_somewhere(struct filch__worker *w) {
 /* After a tiny stolen task: leaves the victim alone for a while, but for work from outside. */
 static void pause_stealing(struct filch__worker *w) {
     struct filch__pool *p = w->pool;
-    while (filch__now() < w->next_steal && filch__stack_is_empty(&p->injector) &&
-           filch__pool_ending(p) == 0)
-        for (int i = 0; i < 4; i++) cpu_relax();
+    struct filch__spin pauses = filch__spin_begin();
+    if (filch__now() >= w->next_steal) return;
+    while (filch__stack_is_empty(&p->injector) && filch__pool_ending(p) == 0 &&
+           filch__spin_pause(&pauses, PAUSE_MAX, w->next_steal))
+        continue;
 }
 
 /* What a busy worker runs next: its own, else from whom it stole last. A thief that finds work there
@@ -223,18 +224,13 @@ static void found(struct filch__worker *w) {
 
 /* Looks for as long as a worker spins (W1). */
 static filch__entry spin(struct filch__worker *w) {
-    int64_t end = 0;
-    for (uint32_t i = 1;; i++) {
+    struct filch__pool *p = w->pool;
+    struct filch__spin pauses = filch__spin_begin();
+    for (;;) {
         filch__entry entry = look(w);
-        if (entry != ENTRY_NONE || filch__pool_ending(w->pool) != 0) return entry;
-        if ((!w->searching && w->pool->sleep.max != 1) || w->pool->spin <= 0) return ENTRY_NONE;
-        cpu_relax();
-        if (i % LOOKS_PER_CLOCK != 0) continue;
-        /* Whoever has work may stand on this very CPU. */
-        filch__thread_yield();
-        int64_t now = filch__now();
-        if (end == 0) end = now + w->pool->spin;
-        if (now >= end) return ENTRY_NONE;
+        if (entry != ENTRY_NONE || filch__pool_ending(p) != 0) return entry;
+        if ((!w->searching && p->sleep.max != 1) || p->spin <= 0) return ENTRY_NONE;
+        if (!filch__spin_pause(&pauses, p->spin, INT64_MAX)) return ENTRY_NONE;
     }
 }
 

@@ -40,7 +40,7 @@ SEAM = os.path.join('include', 'filch', 'atomic.h')
 PREFIX = r'(?:filch_+)?'
 NAME = (r'(?:(?:load|store|exchange|cas_weak|cas|fetch_(?:add|sub|or|and|xor))_'
         r'(?:relaxed|acquire|release|acq_rel|seq_cst)'
-        r'|fence_(?:acquire|release|acq_rel|seq_cst|light|heavy))')
+        r'|fence_(?:acquire|release|acq_rel|seq_cst|after_rmw|light|heavy))')
 OPERATION = re.compile(r'\b%s(%s)\s*\(' % (PREFIX, NAME))
 DEFINED = re.compile(r'#[ \t]*define[ \t]+%s(%s)\b' % (PREFIX, NAME))
 FORBIDDEN = re.compile(

@@ -9,6 +9,7 @@
 #include <stdint.h> /* before Criterion */
 
 #include "base/random.h"
+#include "future_state.h"
 #include "os/fault.h"
 #include "os/memory.h"
 #include "support.h"
@@ -88,6 +89,25 @@ Test(deque, steal_and_take_give_the_oldest) {
         cr_assert_eq(entry, entry_of(i));
         cr_assert_eq(filch__deque_take(&d), entry_of(i + 1));
     }
+    assert_empty(&d);
+    filch__deque_fini(&d);
+}
+
+Test(deque, the_oldest_is_taken_only_if_it_is_the_one) {
+    struct filch__deque d;
+    init(&d, 4);
+    cr_assert_not(filch__deque_take_if_oldest(&d, entry_of(0)));
+    push_numbers(&d, 0, 3);
+    cr_assert_eq(filch__deque_oldest(&d), entry_of(0));
+    cr_assert_not(filch__deque_take_if_oldest(&d, entry_of(1)));
+    cr_assert_not(filch__deque_take_if_oldest(&d, entry_of(2)));
+    cr_assert(filch__deque_take_if_oldest(&d, entry_of(0)));
+    cr_assert_not(filch__deque_take_if_oldest(&d, entry_of(0)));
+    cr_assert(filch__deque_take_if_oldest(&d, entry_of(1)));
+    cr_assert(filch__deque_take_if_oldest(&d, entry_of(2)));
+    assert_empty(&d);
+    /* A slot of an empty deque still has what stood there. */
+    cr_assert_not(filch__deque_take_if_oldest(&d, filch__deque_oldest(&d)));
     assert_empty(&d);
     filch__deque_fini(&d);
 }
@@ -386,6 +406,20 @@ Test(deque_forced, owner_takes_the_last_entry_before_the_thief) {
     let_finish(&stop, thief);
     cr_assert_eq(a.outcome, STEAL_LOST);
     assert_empty(&d);
+    filch__deque_fini(&d);
+}
+
+Test(deque_forced, owner_takes_the_oldest_before_the_thief) {
+    struct filch__deque d;
+    struct stopper stop;
+    struct attempt a = {.deque = &d};
+    init(&d, 2);
+    push_numbers(&d, 0, 2);
+    pthread_t thief = start_stopped(&stop, "deque.steal.cas", steal_one, &a);
+    cr_assert(filch__deque_take_if_oldest(&d, entry_of(0)));
+    let_finish(&stop, thief);
+    cr_assert_eq(a.outcome, STEAL_LOST);
+    assert_steals(&d, 1, 2);
     filch__deque_fini(&d);
 }
 
@@ -734,7 +768,9 @@ struct load {
     struct item *items;
     int64_t n;
     int thieves, pop_percent;
-    bool inbound; /* no pops, thieves take halves too */
+    bool inbound;  /* no pops, thieves take halves too */
+    bool starting; /* the owner pops while it starts, and in no other way */
+    uint32_t turn; /* of the owner's ways to get an entry */
     uint32_t finished;
     uint32_t out_of_order, taken_twice;
     uint32_t hits[RUN_THREADS_MAX];
@@ -789,8 +825,38 @@ static bool push_next(struct load *l, int64_t *next) {
     return filch__deque_push(&l->deque, (filch__entry)item);
 }
 
+/* The two halves of a pop around the transition that starts an awaited task, which is the fence. */
+static filch__entry pop_while_starting(struct filch__deque *d) {
+    uint64_t state;
+    int64_t bottom = filch__deque_pop_begin(d);
+    if (bottom < 0) return ENTRY_NONE;
+    state_init(&state, 2, 0);
+    if (!state_start_fencing(&state, 0)) abort();
+    fence_after_rmw(); /* D9 -> D8 */
+    return filch__deque_pop_end(d, bottom);
+}
+
+/* The oldest entry. It may be lost to a thief, and then others are still there. */
+static filch__entry take_oldest(struct filch__deque *d) {
+    while (!filch__deque_is_empty(d)) {
+        filch__entry entry = filch__deque_oldest(d);
+        if (filch__deque_take_if_oldest(d, entry)) return entry;
+    }
+    return ENTRY_NONE;
+}
+
+/* By each way in turn that the owner has. */
 static bool get_one(struct load *l) {
-    filch__entry entry = l->inbound ? filch__deque_take(&l->deque) : filch__deque_pop(&l->deque);
+    filch__entry entry;
+    l->turn++;
+    if (l->inbound)
+        entry = filch__deque_take(&l->deque);
+    else if (l->starting || l->turn % 4 == 1)
+        entry = pop_while_starting(&l->deque);
+    else if (l->turn % 4 == 2)
+        entry = take_oldest(&l->deque);
+    else
+        entry = filch__deque_pop(&l->deque);
     if (entry != ENTRY_NONE) got(l, entry, 0);
     return entry != ENTRY_NONE;
 }
@@ -913,20 +979,24 @@ static void pairs_thread(int index, void *context) {
     flag_raise(&l->finished);
 }
 
-static void run_pairs(bool inbound) {
-    struct load l = {.thieves = 1, .inbound = inbound};
+static void run_pairs(bool inbound, bool starting) {
+    struct load l = {.thieves = 1, .inbound = inbound, .starting = starting};
     load_init(&l, 2 * (int64_t)stress(50000));
     run_threads(2, pairs_thread, &l);
     load_check(&l);
 }
 
 Test(deque_load, last_two_entries_are_popped) {
-    run_pairs(false);
+    run_pairs(false, false);
+}
+
+Test(deque_load, last_two_entries_are_popped_and_started) {
+    run_pairs(false, true);
 }
 
 /* The same from the other side, where every entry is claimed by CAS. */
 Test(deque_load, last_two_entries_are_taken) {
-    run_pairs(true);
+    run_pairs(true, false);
 }
 
 /* A thief that keeps trying succeeds, although the owner pops without pause and others steal. The owner

@@ -77,6 +77,21 @@ Test(future_state, starts_pending) {
     cr_assert_eq(word, word_of((struct fields){LIFE_PENDING, false, false, -1, 3, 0}));
 }
 
+Test(future_state, keeps_the_sizes) {
+    for (size_t arg_units = 0; arg_units <= 6; arg_units++)
+        for (size_t result = 0; result <= 96; result++) {
+            uint64_t word;
+            state_init(&word, 2, state_sizes(arg_units, result));
+            cr_assert(state_start(&word, 16382));
+            state_add_flag(&word, FLAG_SLEEPERS | FLAG_CALLBACKS);
+            cr_assert_eq(state_finish(&word, LIFE_FINISHED, true), AFTER_NOTIFY);
+            cr_assert_eq(state_result_offset(word), 16 * arg_units);
+            cr_assert_eq(state_result_size(word), result);
+            cr_assert_eq(state_constant(&word), state_sizes(arg_units, result));
+            cr_assert_eq(state_references(word), 2);
+        }
+}
+
 Test(future_state, references_do_not_touch_what_sleepers_sleep_on) {
     uint64_t word = 0;
     state_init(&word, REFERENCES_MAX, 0);
@@ -86,7 +101,7 @@ Test(future_state, references_do_not_touch_what_sleepers_sleep_on) {
 
 /* start, cancel and fail: from PENDING only, and everything else in the word stays. */
 static void check_leaving_pending(struct fields f) {
-    static const int workers[] = {0, 1, 8191, 32766};
+    static const int workers[] = {0, 1, 8191, 16382};
     uint64_t before = word_of(f);
     for (size_t i = 0; i < sizeof workers / sizeof *workers; i++) {
         uint64_t word = before;
@@ -95,6 +110,9 @@ static void check_leaving_pending(struct fields f) {
         after.runner = workers[i];
         bool started = state_start(&word, workers[i]);
         cr_assert_eq(started, f.life == LIFE_PENDING);
+        cr_assert_eq(word, started ? word_of(after) : before);
+        word = before;
+        cr_assert_eq(state_start_fencing(&word, workers[i]), started);
         cr_assert_eq(word, started ? word_of(after) : before);
     }
     uint64_t word = before;
@@ -286,6 +304,9 @@ static uint64_t start(struct round *r) {
 static uint64_t start_elsewhere(struct round *r) {
     return state_start(&r->word, 4);
 }
+static uint64_t start_fencing(struct round *r) {
+    return state_start_fencing(&r->word, 4);
+}
 static uint64_t cancel(struct round *r) {
     return state_cancel(&r->word);
 }
@@ -322,6 +343,10 @@ Test(future_state_race, cancel_and_fail) {
 
 Test(future_state_race, start_and_start) {
     check_one_wins(start, LIFE_RUNNING, start_elsewhere, LIFE_RUNNING);
+}
+
+Test(future_state_race, start_and_start_with_a_fence) {
+    check_one_wins(start, LIFE_RUNNING, start_fencing, LIFE_RUNNING);
 }
 
 Test(future_state_race, cancel_and_cancel) {

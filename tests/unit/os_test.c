@@ -13,6 +13,7 @@
 #include "os/futex.h"
 #include "os/memory.h"
 #include "os/park.h"
+#include "os/spin.h"
 #include "os/thread.h"
 #include "support.h"
 #include <criterion/criterion.h>
@@ -32,6 +33,7 @@ TestSuite(park, .timeout = 20);
 TestSuite(os_clock, .timeout = 20);
 TestSuite(cpus, .timeout = 20);
 TestSuite(os_thread, .timeout = 20);
+TestSuite(spin, .timeout = 20);
 TestSuite(os_memory, .timeout = 20);
 
 static void give_time(void) {
@@ -748,4 +750,43 @@ Test(os_memory, impossible_sizes_are_null) {
     long before = filch__fault_live_blocks();
     cr_assert_null(filch__map((size_t)1 << 62, 1 << 16));
     cr_assert_eq(filch__fault_live_blocks(), before);
+}
+
+/* Spinning ------------------------------------------------------------------------------------- */
+
+static uint64_t pauses_until_over(int64_t duration, int64_t deadline) {
+    struct filch__spin spin = filch__spin_begin();
+    uint64_t pauses = 1;
+    while (filch__spin_pause(&spin, duration, deadline)) pauses++;
+    return pauses;
+}
+
+Test(spin, ends_at_the_first_look_at_the_clock_if_the_time_is_over) {
+    filch__spin_yield_at = INT64_MAX;
+    cr_assert_eq(pauses_until_over(0, INT64_MAX), SPIN_LOOKS);
+    cr_assert_eq(pauses_until_over(1000000000, 0), SPIN_LOOKS);
+    filch__spin_yield_at = 0;
+    cr_assert_eq(pauses_until_over(1000000000, filch__now() - 1), SPIN_LOOKS);
+}
+
+Test(spin, lasts_for_the_duration_and_not_past_the_deadline) {
+    for (int yields = 0; yields < 2; yields++) {
+        int64_t begin = filch__now();
+        filch__spin_yield_at = yields ? 0 : INT64_MAX;
+        pauses_until_over(300000, INT64_MAX);
+        /* A yield that took as long as a time slice ends it early. */
+        if (filch__spin_yield_at < filch__now() + SPIN_YIELD_SELDOM / 2 || !yields)
+            cr_assert_geq(filch__now() - begin, 300000);
+        filch__spin_yield_at = INT64_MAX;
+        begin = filch__now();
+        pauses_until_over(INT64_MAX / 2, begin + 300000);
+        cr_assert_geq(filch__now() - begin, 300000);
+    }
+}
+
+Test(spin, does_not_yield_again_at_once) {
+    filch__spin_yield_at = 0;
+    int64_t begin = filch__now();
+    pauses_until_over(1000, INT64_MAX);
+    cr_assert_geq(filch__spin_yield_at, begin);
 }
