@@ -46,13 +46,20 @@ typedef struct bench_tree {
     uint64_t n;
 } bench_tree;
 
-/* What a runtime counts; it explains a figure. Totals since the pool was made. */
+/* What a runtime counts; it explains a figure: X(field, title). Totals since the pool was made. */
+#define BENCH_COUNTERS(X)                                                                          \
+    X(stolen, "stolen")                                                                            \
+    X(steal_attempts, "attempts")                                                                  \
+    X(steals_failed, "failed")                                                                     \
+    X(remote_frees, "remote")                                                                      \
+    X(parked, "parked")                                                                            \
+    X(woken, "woken")                                                                              \
+    X(workers_started, "started")
+
 typedef struct bench_counters {
-    uint64_t stolen;
-    uint64_t steal_attempts;
-    uint64_t parked;
-    uint64_t woken;
-    uint64_t workers_started;
+#define COUNTER_FIELD(field, title) uint64_t field;
+    BENCH_COUNTERS(COUNTER_FIELD)
+#undef COUNTER_FIELD
 } bench_counters;
 
 typedef struct bench_contestant {

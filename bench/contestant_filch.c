@@ -41,6 +41,8 @@ static void read_counters(void *pool, bench_counters *counters) {
     (void)filch_executor_stats((filch_executor *)pool, &stats);
     counters->stolen = stats.stolen;
     counters->steal_attempts = stats.steal_attempts;
+    counters->steals_failed = stats.steals_failed;
+    counters->remote_frees = stats.remote_frees;
     counters->parked = stats.parked;
     counters->woken = stats.woken;
     counters->workers_started = stats.workers_started;

@@ -49,17 +49,11 @@ static void record_counters(const bench_run *run, bench_counters *total) {
     bench_counters now = {0};
     if (run->contestant->read_counters == NULL) return;
     read_counters(run, &now);
-    total->stolen += now.stolen - before->stolen;
-    total->steal_attempts += now.steal_attempts - before->steal_attempts;
-    total->parked += now.parked - before->parked;
-    total->woken += now.woken - before->woken;
-    total->workers_started += now.workers_started;
-    gbench_counter(run->state, "stolen", (double)(now.stolen - before->stolen));
-    gbench_counter(run->state, "steal_attempts",
-                   (double)(now.steal_attempts - before->steal_attempts));
-    gbench_counter(run->state, "parked", (double)(now.parked - before->parked));
-    gbench_counter(run->state, "woken", (double)(now.woken - before->woken));
-    gbench_counter(run->state, "workers_started", (double)now.workers_started);
+#define RECORD(field, title)                                                                       \
+    total->field += now.field - before->field;                                                     \
+    gbench_counter(run->state, #field, (double)(now.field - before->field));
+    BENCH_COUNTERS(RECORD)
+#undef RECORD
 }
 
 /* On a pool and memory that are there. */

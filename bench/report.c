@@ -168,25 +168,25 @@ static void print_cpu(const race_row *row, size_t c) {
 
 static void print_causes_of(const race_row *row) {
     const bench_counters *total = &row->cells[contestants_index(subject)].counters;
-    double measurements = (double)row->turns, batches = measurements * (double)row->batches;
+    double batches = (double)row->turns * (double)row->batches;
     printf("  %-*s", TITLE - 2, row->workload->title);
     for (size_t c = 0; c < contestants_length; c++) print_cpu(row, c);
-    print_count((double)total->stolen / batches, COUNT);
-    print_count((double)total->steal_attempts / batches, COUNT);
-    print_count((double)total->parked / batches, COUNT);
-    print_count((double)total->woken / batches, COUNT);
-    print_count((double)total->workers_started / measurements, COUNT);
+#define PRINT(field, title) print_count((double)total->field / batches, COUNT);
+    BENCH_COUNTERS(PRINT)
+#undef PRINT
     putchar('\n');
 }
 
 void report_causes(const race_results *results) {
     int width = (int)contestants_length * CPU;
     printf("\n%-*s%-*s%s\n", TITLE, "", width, "     CPU milliseconds per batch",
-           "    filch's counters per batch; workers started per pool");
+           "    filch's counters per batch");
     printf("%-*s", TITLE, "");
     for (size_t c = 0; c < contestants_length; c++) printf("%*s", CPU, contestants[c]->name);
-    printf("%*s%*s%*s%*s%*s\n", COUNT, "stolen", COUNT, "attempts", COUNT, "parked", COUNT, "woken",
-           COUNT, "started");
+#define HEAD(field, title) printf("%*s", COUNT, title);
+    BENCH_COUNTERS(HEAD)
+#undef HEAD
+    putchar('\n');
     for (size_t i = 0; i < results->rows_length; i++)
         if (results->rows[i].turns > 0 && results->rows[i].workload->kind != &kind_memory)
             print_causes_of(&results->rows[i]);

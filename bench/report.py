@@ -213,7 +213,8 @@ def table(summary):
 
 
 def counters(summary):
-    kinds = ['stolen', 'steal_attempts', 'parked', 'woken', 'workers_started']
+    kinds = ['stolen', 'steal_attempts', 'steals_failed', 'remote_frees', 'parked', 'woken',
+             'workers_started']
     head = ''.join('<th>%s</th>' % k.replace('_', ' ') for k in kinds)
     rows = []
     for line in summary.lines:
@@ -274,8 +275,9 @@ def body(summary):
         '<h2>All figures</h2><p>Medians; ± is half the distance between the quartiles. Ratios are taken '
         'within turns; in brackets their quartiles. bench/README.md says what each line means.</p>',
         table(summary),
-        '<h2>What filch counted</h2><p>Per batch; workers started per pool. Stolen counts tasks, '
-        'attempts count looks into another queue, each of which may take several.</p>',
+        '<h2>What filch counted</h2><p>Per batch. Stolen counts tasks; an attempt, at a queue that was not '
+        'empty, may take several, and failed if another thread was faster. Remote frees are futures whose '
+        'memory another thread gave back than the one that allocates there.</p>',
         counters(summary)])
 
 

@@ -83,16 +83,18 @@ static void put_summaries(FILE *file, const char *name, const bench_summary *sum
     putc(']', file);
 }
 
-/* filch's, per batch; started: per pool. */
+/* filch's, per batch. */
 static void put_counters(FILE *file, const race_row *row) {
     const bench_counters *total = &row->cells[contestants_index(&contestant_filch)].counters;
-    double measurements = (double)row->turns, batches = measurements * (double)row->batches;
-    fprintf(file,
-            ",\n     \"counters\": {\"stolen\": %.6g, \"steal_attempts\": %.6g, \"parked\": %.6g, "
-            "\"woken\": %.6g, \"workers_started\": %.6g}",
-            (double)total->stolen / batches, (double)total->steal_attempts / batches,
-            (double)total->parked / batches, (double)total->woken / batches,
-            (double)total->workers_started / measurements);
+    double batches = (double)row->turns * (double)row->batches;
+    const char *before = "";
+    fputs(",\n     \"counters\": {", file);
+#define PUT(field, title)                                                                          \
+    fprintf(file, "%s\"" #field "\": %.6g", before, (double)total->field / batches);               \
+    before = ", ";
+    BENCH_COUNTERS(PUT)
+#undef PUT
+    fputs("}", file);
 }
 
 static void put_line(FILE *file, const bench_line *line) {

@@ -47,8 +47,11 @@ typedef struct filch_stats {
     size_t size;
     /* Tasks accepted, run to their end, and cancelled before they started. */
     uint64_t submitted, completed, cancelled;
-    /* Tasks taken from another worker; looks into another worker's queues. */
-    uint64_t stolen, steal_attempts;
+    /* Tasks taken from another worker; attempts to take some from a queue that was not empty, and those
+     * of them that failed because somebody else was faster. */
+    uint64_t stolen, steal_attempts, steals_failed;
+    /* Futures whose memory was given back by another thread than the one that allocates there. */
+    uint64_t remote_frees;
     /* Times that a worker went to sleep; times that a sleeping worker was woken. */
     uint64_t parked, woken;
     /* Threads that were started, spares included. */
@@ -56,7 +59,7 @@ typedef struct filch_stats {
 } filch_stats;
 
 #define FILCH_STATS_INIT                                                                           \
-    { sizeof(filch_stats), 0, 0, 0, 0, 0, 0, 0, 0 }
+    { sizeof(filch_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /* Flags of filch_executor_shutdown. */
 enum {

@@ -93,6 +93,7 @@ static void add_live(struct filch__block *region, int64_t count) {
 
 noinline void filch__slab_free_remote(struct filch__heap *heap, void *object, unsigned size_class) {
     struct filch__free_object *freed = object;
+    fetch_add_relaxed(&heap->remote_frees, 1); /* relaxed: a statistic */
     struct filch__free_object *top = load_acquire(&heap->remote[size_class]); /* M4 <- M3 */
     do {
         if (top == &sealed) {

@@ -62,6 +62,7 @@ struct filch__heap {
     void (*home_release)(void *home);
     own_lines struct filch__free_object *remote[FILCH__SLAB_CLASSES];
     int64_t regions_left;
+    uint64_t remote_frees; /* a statistic, on the line that a remote free writes in any case */
 };
 
 /* The heap that the calling thread owns for as long as it lives; NULL if none. */
@@ -73,6 +74,11 @@ struct filch__heap *filch__heap_create(void *home, void (*home_release)(void *))
 /* Owner, or anybody when there is no owner any more: no allocation after this; the heap is freed now
  * or with its last object. */
 void filch__heap_seal(struct filch__heap *heap);
+
+/* Objects that other threads than the owner have freed. */
+static inline uint64_t filch__heap_remote_frees(const struct filch__heap *heap) {
+    return load_relaxed(&heap->remote_frees); /* relaxed: a statistic */
+}
 
 void *filch__slab_alloc_slow(struct filch__heap *heap, unsigned size_class);
 void filch__slab_free_remote(struct filch__heap *heap, void *object, unsigned size_class);

@@ -170,8 +170,10 @@ static void add_worker_stats(struct filch__worker *w, filch_stats *s) {
     s->completed += load_relaxed(&w->completed);     /* relaxed: a statistic */
     s->stolen += load_relaxed(&w->stolen);           /* relaxed: a statistic */
     s->steal_attempts += load_relaxed(&w->attempts); /* relaxed: a statistic */
-    s->parked += load_relaxed(&w->parked);           /* relaxed: a statistic */
-    s->woken += load_relaxed(&w->woken);             /* relaxed: a statistic */
+    s->steals_failed += load_relaxed(&w->failed);    /* relaxed: a statistic */
+    s->remote_frees += filch__heap_remote_frees(w->heap);
+    s->parked += load_relaxed(&w->parked); /* relaxed: a statistic */
+    s->woken += load_relaxed(&w->woken);   /* relaxed: a statistic */
 }
 
 static void stats(filch_executor *e, filch_stats *out) {
@@ -183,8 +185,10 @@ static void stats(filch_executor *e, filch_stats *out) {
         if (w != NULL) add_worker_stats(w, &s);
     }
     struct filch__outside_heap *o = load_acquire(&p->outside); /* C14 <- C13 */
-    for (; o != NULL; o = o->next)
-        s.submitted += load_relaxed(&o->submitted);  /* relaxed: a statistic */
+    for (; o != NULL; o = o->next) {
+        s.submitted += load_relaxed(&o->submitted); /* relaxed: a statistic */
+        s.remote_frees += filch__heap_remote_frees(o->heap);
+    }
     s.cancelled = load_relaxed(&p->home->cancelled); /* relaxed: a statistic */
     s.workers_started = load_relaxed(&p->started);   /* relaxed: a statistic */
     *out = s;

@@ -54,6 +54,7 @@ struct filch__worker {
     int64_t
         help_floor; /* entries of `local` below this are not descendants of what is on the stack */
     int64_t pause, next_steal; /* nanoseconds, time: when to steal again after a tiny task */
+    int64_t spin;              /* nanoseconds of the next spin in search of work */
     int64_t taken;      /* when it took the last batch from the injector, if that was small */
     uint32_t batch;     /* tasks in it */
     bool stole;         /* the entry that it found is from another's own deque */
@@ -62,7 +63,7 @@ struct filch__worker {
     pthread_t thread;   /* of whoever started it, then of whoever joins it */
     uint32_t life;      /* WORKER_VACANT or WORKER_CLAIMED */
     uint32_t has_thread;
-    uint64_t submitted, completed, stolen, attempts, parked, woken; /* statistics: own writes */
+    uint64_t submitted, completed, stolen, attempts, failed, parked, woken; /* own statistics */
     /* Read by others. */
     own_lines uint64_t hand; /* odd while an entry may be neither queued nor started; grows */
     filch_future *outer;     /* the outermost task, if it was started on an empty deque; or NULL */

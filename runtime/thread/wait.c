@@ -154,6 +154,7 @@ static bool run_their_descendant(struct filch__worker *w, filch_future *f, int r
     count_own(&w->attempts, 1);
     filch__hand_open(w);
     if (filch__deque_steal(&victim->local, &entry) != STEAL_OK) {
+        count_own(&w->failed, 1);
         filch__hand_empty(w);
         return false;
     }

@@ -30,6 +30,8 @@
 /* Nanoseconds that a thief then leaves its victim alone, at first, and at most. */
 #define PAUSE_FIRST 1000
 #define PAUSE_MAX 8000
+/* A spin after others in vain is shortened down to this part of the executor's `spin`. */
+#define SPIN_LEAST 8
 /* A batch from the injector of fewer tasks than this is small; nanoseconds from one to the next, then. */
 #define SMALL_BATCH 8
 #define GATHER 250
@@ -42,6 +44,7 @@ struct filch__worker *filch__worker_create(struct filch__pool *p, uint32_t index
     w->pool = p;
     w->victim = index;
     w->live_mark = INT64_MAX;
+    w->spin = p->spin;
     filch__random_init(&w->random, index);
     bool local = filch__deque_init(&w->local, DEQUE_CAPACITY);
     bool inbound = filch__deque_init(&w->inbound, DEQUE_CAPACITY);
@@ -86,7 +89,10 @@ static filch__entry share_inbound(struct filch__worker *w) {
         int count = 0;
         if (victim == NULL || victim == w || filch__deque_is_empty(&victim->inbound)) continue;
         count_own(&w->attempts, 1);
-        if (filch__deque_steal_half(&victim->inbound, entries, limit, &count) != STEAL_OK) continue;
+        if (filch__deque_steal_half(&victim->inbound, entries, limit, &count) != STEAL_OK) {
+            count_own(&w->failed, 1);
+            continue;
+        }
         count_own(&w->stolen, (uint64_t)count);
         w->victim = i;
         for (int k = 1; k < count; k++) keep_inbound(w, entries[k]);
@@ -150,7 +156,10 @@ static filch__entry steal_from(struct filch__worker *w, struct filch__worker *vi
     filch__entry entry;
     if (victim == NULL || victim == w || filch__deque_is_empty(&victim->local)) return ENTRY_NONE;
     count_own(&w->attempts, 1);
-    if (filch__deque_steal(&victim->local, &entry) != STEAL_OK) return ENTRY_NONE;
+    if (filch__deque_steal(&victim->local, &entry) != STEAL_OK) {
+        count_own(&w->failed, 1);
+        return ENTRY_NONE;
+    }
     count_own(&w->stolen, 1);
     w->victim = (uint32_t)victim->self.index;
     w->stole = true;
@@ -222,16 +231,20 @@ static void found(struct filch__worker *w) {
     if (filch__crew_sees_work(w->pool)) filch__crew_tell(w->pool);
 }
 
-/* Looks for as long as a worker spins (W1). */
+/* Looks for as long as a worker spins (W1): for `spin`, and after spins in vain for less each time, since
+ * where work comes seldom it does not come just then. */
 static filch__entry spin(struct filch__worker *w) {
     struct filch__pool *p = w->pool;
     struct filch__spin pauses = filch__spin_begin();
     for (;;) {
         filch__entry entry = look(w);
+        if (entry != ENTRY_NONE && pauses.looks != 0) w->spin = p->spin;
         if (entry != ENTRY_NONE || filch__pool_ending(p) != 0) return entry;
         if ((!w->searching && p->sleep.max != 1) || p->spin <= 0) return ENTRY_NONE;
-        if (!filch__spin_pause(&pauses, p->spin, INT64_MAX)) return ENTRY_NONE;
+        if (!filch__spin_pause(&pauses, w->spin, INT64_MAX)) break;
     }
+    w->spin = w->spin / 2 > p->spin / SPIN_LEAST ? w->spin / 2 : p->spin / SPIN_LEAST;
+    return ENTRY_NONE;
 }
 
 /* Frees replaced rings, if that is worth while. A grace period may take long, so for its time the worker
