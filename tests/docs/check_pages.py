@@ -18,8 +18,7 @@ from check_symbols import symbols_of_map  # noqa: E402
 from source import read_tree  # noqa: E402
 
 # A comment and the exported declaration below it.
-DECLARED = re.compile(r'/\*((?:(?!\*/).)*)\*/\s*FILCH_API\s+([^;{]*?\b(filch_\w+)\s*\([^;]*?\))\s*'
-                      r'(?:FILCH_PRINTF\([^)]*\))?;', re.DOTALL)
+DECLARED = re.compile(r'/\*((?:(?!\*/).)*)\*/\s*FILCH_API\s+([^;{]*?\b(filch_\w+)\s*\([^;]*);', re.DOTALL)
 HEADINGS = 'Returns|Ownership|Threads|Progress|Ordering|Since|Source'
 # Where a section, a parameter or a paragraph of a comment begins: it may stand elsewhere in the page.
 BEGINNING = re.compile(r'\n\s*\n|\n(?=\w+(?:, \w+)*  +\S)|\s(?=(?:%s):? )' % HEADINGS)
@@ -44,7 +43,8 @@ def declared(root):
     found = {}
     for text in read_tree(root, ['include'], ('.h',)).values():
         for match in DECLARED.finditer(text):
-            found[match.group(3)] = (match.group(2), match.group(1))
+            prototype = re.sub(r'FILCH_PRINTF\([^)]*\)', '', match.group(2))
+            found[match.group(3)] = (prototype, match.group(1))
     return found
 
 
