@@ -44,7 +44,11 @@ FILCH_BEGIN_DECLS
  * Ownership: the library's, valid for ever. Threads: any. Progress: wait-free. Since: 0.1. */
 FILCH_API const char *filch_error_name(int code);
 
-/* One sentence on a code, without a full stop; never NULL. The rest as for filch_error_name. */
+/* One sentence on a code, without a full stop.
+ *
+ * code     any int
+ * Returns  the sentence; never NULL.
+ * Ownership: the library's, valid for ever. Threads: any. Progress: wait-free. Since: 0.1. */
 FILCH_API const char *filch_error_text(int code);
 
 /* What went wrong in this thread's last failed call: the argument, its value, and what to do.

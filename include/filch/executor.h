@@ -95,7 +95,7 @@ FILCH_API int filch_executor_shutdown(filch_executor *executor, unsigned flags);
 /* filch_executor_shutdown(executor, FILCH_WAIT), then frees it. Futures may outlive it.
  *
  * executor  NULL does nothing and succeeds
- * Returns   0; FILCH_EDEADLK, as above; FILCH_EINVAL for the default executor, which is not the
+ * Returns   0; FILCH_EDEADLK as filch_executor_shutdown; FILCH_EINVAL for the default executor, which is not the
  *           caller's.
  * Since: 0.1. */
 FILCH_API int filch_executor_destroy(filch_executor *executor);
@@ -108,7 +108,9 @@ FILCH_API int filch_executor_destroy(filch_executor *executor);
 FILCH_API int filch_executor_stats(filch_executor *executor, filch_stats *stats);
 
 /* One more than the largest filch_worker_index that a worker of this executor can have, spare workers
- * included; 0 for NULL. Since: 0.1. */
+ * included.
+ *
+ * Returns  that number, which never changes; 0 for NULL. Progress: wait-free. Since: 0.1. */
 FILCH_API int filch_executor_worker_limit(filch_executor *executor);
 
 /* The executor with default options that NULL stands for, made on first use.

@@ -61,16 +61,24 @@ FILCH_API int filch_future_result(filch_future *future, void *result, filch_nano
  *
  * error    not NULL; filled on success only
  * Returns  0 if the future is done, however it ended; else FILCH_ETIMEDOUT, FILCH_EINVAL,
- *          FILCH_EDEADLK, FILCH_EAGAIN as above.
+ *          FILCH_EDEADLK, FILCH_EAGAIN as filch_future_result.
  * Since: 0.1. */
 FILCH_API int filch_future_error(filch_future *future, filch_error *error,
                                  filch_nanoseconds timeout);
 
-/* Finished or cancelled. False for NULL. Progress: wait-free. Since: 0.1. */
+/* Is the future finished or cancelled?
+ *
+ * Returns  true if it is; false for NULL. Progress: wait-free. Since: 0.1. */
 FILCH_API bool filch_future_done(filch_future *future);
-/* Started and not yet finished. False for NULL. Progress: wait-free. Since: 0.1. */
+
+/* Has the task started and not yet finished?
+ *
+ * Returns  true if it runs; false for NULL. Progress: wait-free. Since: 0.1. */
 FILCH_API bool filch_future_running(filch_future *future);
-/* Cancelled. False for NULL. Progress: wait-free. Since: 0.1. */
+
+/* Is the future cancelled?
+ *
+ * Returns  true if it is; false for NULL. Progress: wait-free. Since: 0.1. */
 FILCH_API bool filch_future_cancelled(filch_future *future);
 
 /* Cancels the task if it has not started: one atomic transition against the start, which exactly one
@@ -95,8 +103,9 @@ FILCH_API bool filch_future_cancel(filch_future *future);
 FILCH_API int filch_future_add_done_callback(filch_future *future, filch_done_callback *fn,
                                              void *context);
 
-/* One reference more; returns the future. NULL is allowed and gives NULL. Progress: lock-free.
- * Since: 0.1. */
+/* One reference more.
+ *
+ * Returns  the future; NULL for NULL. Progress: lock-free. Since: 0.1. */
 FILCH_API filch_future *filch_future_retain(filch_future *future);
 
 /* One reference less. The task of a released future still runs. NULL is allowed. A future may outlive

@@ -80,8 +80,9 @@ FILCH_API int filch_submit_task(filch_executor *executor, const filch_task *task
  * Threads: the one that runs the task. Since: 0.1. */
 FILCH_API int filch_fail(int code, const char *format, ...) FILCH_PRINTF(2, 3);
 
-/* The executor whose worker the calling thread is; NULL in other threads.
+/* The executor whose worker the calling thread is.
  *
+ * Returns  the executor; NULL in other threads.
  * Ownership: borrowed. Threads: any. Progress: wait-free. Since: 0.1. */
 FILCH_API filch_executor *filch_current_executor(void);
 

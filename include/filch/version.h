@@ -16,12 +16,16 @@
 
 FILCH_BEGIN_DECLS
 
-/* The version of the library that runs, in the form of FILCH_VERSION, which is that of the headers.
+/* The version of the library that runs.
  *
+ * Returns  it, in the form of FILCH_VERSION, which is the version of the headers.
  * Threads: any. Progress: wait-free. Since: 0.1. */
 FILCH_API int filch_version(void);
 
-/* The same as text, "0.1.0". Ownership: the library's, valid for ever. Threads: any. Since: 0.1. */
+/* The version of the library that runs, as text.
+ *
+ * Returns  it, in the form "0.1.0".
+ * Ownership: the library's, valid for ever. Threads: any. Progress: wait-free. Since: 0.1. */
 FILCH_API const char *filch_version_text(void);
 
 FILCH_END_DECLS

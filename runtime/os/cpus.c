@@ -172,6 +172,10 @@ int filch__cpus_quota(const char *root) {
     return least;
 }
 
+int filch__cpus_usable_below(const char *root) {
+    return smaller(filch__cpus_affinity(), filch__cpus_quota(root));
+}
+
 int filch__cpus_usable(void) {
-    return smaller(filch__cpus_affinity(), filch__cpus_quota(""));
+    return filch__cpus_usable_below("");
 }

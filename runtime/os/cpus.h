@@ -7,8 +7,10 @@ int filch__cpus_affinity(void);
 /* The smallest CPU quota of the process's cgroups (v2, else v1) and of the groups above them, rounded
  * up, at least 1; 0 if there is none. `root` is put before /proc and /sys, for tests; "" in use. */
 int filch__cpus_quota(const char *root);
-/* The smaller of the two. */
+/* The smaller of the two: what executors go by. */
 int filch__cpus_usable(void);
+/* The same with a `root` for the quota, for tests. */
+int filch__cpus_usable_below(const char *root);
 /* The CPUs in the affinity mask of the calling thread; NULL: no memory. */
 struct filch__cpus;
 struct filch__cpus *filch__cpus_create(void);

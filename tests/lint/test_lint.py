@@ -13,6 +13,7 @@ import unittest
 sys.dont_write_bytecode = True
 import check_includes  # noqa: E402
 import check_orders  # noqa: E402
+import check_rules  # noqa: E402
 import check_symbols  # noqa: E402
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..')
@@ -332,6 +333,42 @@ class Symbols(unittest.TestCase):
         self.assertEqual(len(check_symbols.check({'a', 'b'}, {'a': 'h:1', 'b': 'h:2'}, {'a'}, set())), 1)
         self.assertEqual(len(check_symbols.check({'a'}, {'a': 'h:1'}, {'a', 'b'}, {'b'})), 2)
         self.assertEqual(len(check_symbols.check({'a'}, {'a': 'h:1', 'b': 'h:2'}, {'a'}, set())), 1)
+
+
+class Rules(unittest.TestCase):
+    """Each row that names no test, or one that does not exist, is reported."""
+
+    TESTS = check_rules.tests_of({'tests/api/a.c': 'Test(wait, in_a_circle, .timeout = 10) {\n}\n'
+                                                   '  /* Test(wait, only_said) */\n'
+                                                   'ParameterizedTest(struct x *x, map, sizes) {\n}\n'})
+
+    def errors(self, *rows, complete=False):
+        page = '| rule | what | tests |\n|---|---|---|\n' + '\n'.join(rows)
+        return check_rules.check(page, self.TESTS, {'tests/a.sh'}, complete)[0]
+
+    def test_names(self):
+        self.assertEqual(self.TESTS, {'wait::in_a_circle', 'map::sizes'})
+
+    def test_clean(self):
+        rows = ('| R-A-1 | one | `wait::in_a_circle`, `map::sizes` |', '| R-A-2 | two | `tests/a.sh` |',
+                '| R-A-3 | three | **missing** |')
+        self.assertEqual(self.errors(*rows), [])
+        self.assertEqual(len(self.errors(*rows, complete=True)), 1)
+
+    def test_faults(self):
+        for message, row in (('there is no wait::only_said', '| R-A-1 | one | `wait::only_said` |'),
+                             ('there is no tests/b.sh', '| R-A-1 | one | `tests/b.sh` |'),
+                             ('neither a test', '| R-A-1 | one | |'),
+                             ('not a test', '| R-A-1 | one | wait::in_a_circle |'),
+                             ('says nothing', '| R-A-1 | | `map::sizes` |'),
+                             ('twice', '| R-A-1 | one | `map::sizes`, `map::sizes` |'),
+                             ('three cells', '| R-A-1 | one or `a|b` | more | `map::sizes` |')):
+            with self.subTest(row=row):
+                errors = self.errors(row)
+                self.assertEqual(len(errors), 1, errors)
+                self.assertIn(message, errors[0])
+        row = '| R-A-1 | one | `map::sizes` |'
+        self.assertIn('has a row already', self.errors(row, row)[0])
 
 
 if __name__ == '__main__':

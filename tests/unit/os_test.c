@@ -413,6 +413,14 @@ Test(cpus_quota, v2_is_rounded_up) {
         {"9223372036854775807 1\n", 0},
         {"9223372036854775807 9223372036854775807\n", 1},
         {"400000 100000", 4},
+        {"max", 0},
+        {"100000 max\n", 0},
+        {"max 100000 100000\n", 0},
+        {"1e5 100000\n", 0},
+        {"100000 -100000\n", 0},
+        {"99999999999999999999 100000\n", 0},
+        {"300000\t100000 more\n", 3},
+        {"\xff\xfe\n", 0},
     };
     put("/proc/self/cgroup", "0::/job\n");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -437,6 +445,19 @@ Test(cpus_quota, v2_smallest_of_the_group_and_those_above) {
     put(V2 "/a/b/c/d/cpu.max", "1000 100000\n");
     put(V2 "/a/b/cpu.max", "500000 100000\n");
     cr_assert_eq(filch__cpus_quota(root), 2, "groups beside and below do not count");
+}
+
+/* What cannot be read limits nothing: no file, a folder in its place, a file that is not for reading. */
+Test(cpus_quota, v2_what_cannot_be_read_is_no_limit) {
+    put("/proc/self/cgroup", "0::/a/b\n");
+    put(V2 "/a/cpu.max", "300000 100000\n");
+    cr_assert_eq(filch__cpus_quota(root), 3, "no file in /a/b");
+    put(V2 "/a/b/cpu.max/inside", "100000 100000\n");
+    cr_assert_eq(filch__cpus_quota(root), 3, "a folder");
+    drop("/proc/self/cgroup");
+    cr_assert_eq(filch__cpus_quota(root), 0, "no cgroup at all");
+    put("/proc/self/cgroup/inside", "0::/a\n");
+    cr_assert_eq(filch__cpus_quota(root), 0, "a folder");
 }
 
 Test(cpus_quota, v2_root_group) {
@@ -492,6 +513,45 @@ Test(cpus_quota, v1_is_rounded_up) {
     cr_assert_eq(filch__cpus_quota(root), 2);
 }
 
+Test(cpus_quota, v1_cases) {
+    static const struct {
+        const char *quota, *period;
+        int cpus;
+    } cases[] = {
+        {"100000\n", "100000\n", 1},   {"100001\n", "100000\n", 2},
+        {"1\n", "1000000\n", 1},       {"150000", "100000", 2},
+        {"max\n", "100000\n", 0},      {"rubbish\n", "100000\n", 0},
+        {"", "100000\n", 0},           {"100000\n", "", 0},
+        {"100000\n", "0\n", 0},        {"100000\n", "-1\n", 0},
+        {"100000\n", "rubbish\n", 0},  {"0\n", "100000\n", 0},
+        {"-100000\n", "-100000\n", 0}, {"9223372036854775807\n", "1\n", 0},
+    };
+    put("/proc/self/cgroup", "4:cpu,cpuacct:/g\n");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        put_v1(V1 "/g", cases[i].quota, cases[i].period);
+        cr_assert_eq(filch__cpus_quota(root), cases[i].cpus, "%s / %s", cases[i].quota,
+                     cases[i].period);
+    }
+}
+
+Test(cpus_quota, v1_smallest_of_the_group_and_those_above) {
+    put("/proc/self/cgroup", "4:cpu,cpuacct:/a/b/c\n");
+    put_v1(V1 "/a/b/c", "800000\n", "100000\n");
+    cr_assert_eq(filch__cpus_quota(root), 8);
+    put_v1(V1 "/a/b", "-1\n", "100000\n");
+    cr_assert_eq(filch__cpus_quota(root), 8);
+    put_v1(V1 "/a", "250000\n", "100000\n");
+    cr_assert_eq(filch__cpus_quota(root), 3);
+    put_v1(V1, "200000\n", "100000\n");
+    cr_assert_eq(filch__cpus_quota(root), 2);
+    put_v1(V1 "/a/b/c", "90000\n", "100000\n");
+    cr_assert_eq(filch__cpus_quota(root), 1);
+    put_v1(V1 "/a/b/c/d", "1\n", "100000\n");
+    put_v1(V1 "/other", "1\n", "100000\n");
+    put_v1(V1 "/a/b/c", "-1\n", "100000\n");
+    cr_assert_eq(filch__cpus_quota(root), 2, "groups beside and below do not count");
+}
+
 /* "cpuset" is not "cpu", and neither is "cpuacct". */
 Test(cpus_quota, v1_only_of_the_cpu_controller) {
     put("/proc/self/cgroup", "9:cpuset:/g\n8:cpuacct:/g\n7:mycpu,cpus:/g\n");
@@ -537,6 +597,20 @@ Test(cpus_quota, broken_lines_are_passed_over) {
     snprintf(text, sizeof text, "0::%.4080s\n0::/ok\n", line);
     put("/proc/self/cgroup", text);
     cr_assert_eq(filch__cpus_quota(root), 3);
+}
+
+Test(cpus_quota, usable_is_the_smaller_of_quota_and_mask) {
+    int affinity = filch__cpus_affinity();
+    char text[64];
+    cr_assert_eq(filch__cpus_usable_below(root), affinity, "no quota");
+    put("/proc/self/cgroup", "0::/job\n");
+    for (int cpus = 1; cpus <= affinity + 2 && cpus <= 32; cpus++) {
+        snprintf(text, sizeof text, "%d 100000\n", (cpus - 1) * 100000 + 1);
+        put(V2 "/job/cpu.max", text);
+        cr_assert_eq(filch__cpus_usable_below(root), cpus < affinity ? cpus : affinity);
+    }
+    put(V2 "/job/cpu.max", "max 100000\n");
+    cr_assert_eq(filch__cpus_usable_below(root), affinity, "no limit");
 }
 
 Test(cpus, usable_is_at_least_one_and_in_the_mask) {
