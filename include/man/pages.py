@@ -328,18 +328,25 @@ class Writer:
     def sections(self, thing):
         """What the comment of a function says in sections, and what holds without it."""
         sections = dict(thing.said.sections)
-        if thing.kind == 'function':
-            of_header = thing.header.said.sections
-            if thing.type == 'void':
-                sections.setdefault('Returns', 'Nothing.')
-            if 'Threads' in of_header:
-                sections.setdefault('Threads', of_header['Threads'])
+        if thing.kind == 'function' and thing.type == 'void':
+            sections.setdefault('Returns', 'Nothing.')
+        if thing.kind == 'function' and 'Threads' not in sections:
+            sections.update(self.threads_of(thing))
         for title in ('Ownership', 'Threads', 'Progress', 'Ordering'):
             if title in sections:
                 sections[title] = capital(sections[title])
         if 'Since' in sections:
             sections['Since'] = 'filch ' + sections['Since']
         return [(title.upper(), sections[title]) for title in SECTIONS if title in sections]
+
+    def threads_of(self, function):
+        """What the type of its first parameter says of threads, else what the header says."""
+        first = re.match(r'\((?:const )?(\w+) ', function.arguments)
+        kind = self.pages.get(first.group(1)) if first else None
+        for said in (kind.said if kind else None, function.header.said):
+            if said and 'Threads' in said.sections:
+                return {'Threads': said.sections['Threads']}
+        return {}
 
     def thing_page(self, thing):
         said = thing.said
@@ -368,7 +375,8 @@ class Writer:
 
     def table_of(self, header):
         """What a header is for, and what is in it."""
-        out = ['.SS ' + capital(header.said.first_sentence()), format_blocks(header.said.blocks[1:])]
+        title = capital(header.said.first_sentence()).replace('"', '\\(dq')
+        out = ['.SS "%s"' % title, format_blocks(header.said.blocks[1:])]
         if 'Threads' in header.said.sections:
             out += ['.PP' if out[1] else '', 'Threads: ' + header.said.sections['Threads']]
         out.append(format_list(('.BR %s (3)' % thing.name, thing.said.first_sentence())
