@@ -249,7 +249,7 @@ class RealTree(unittest.TestCase):
             if source.code[start] == ' ' or any(a <= start <= b for a, b in exempt):
                 continue  # in a comment, or the definition of an operation
             old = match.group()
-            order = re.search(r'(relaxed|acquire|release|acq_rel|seq_cst|light|heavy)$', old).group()
+            order = re.search(r'(relaxed|acquire|release|acq_rel|seq_cst|after_rmw|light|heavy)$', old).group()
             fence = 'fence' in old
             for other in {'acquire', 'seq_cst', 'release' if fence else 'relaxed'} - {order}:
                 new = old[:-len(order)] + other
