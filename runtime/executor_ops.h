@@ -22,6 +22,10 @@ struct filch__executor_ops {
     /* Called on a worker of this room that has cancelled a task: an entry of its queues may now stand
      * for nothing, and can be taken off when convenient. */
     void (*left_stale)(struct filch__self *self);
+    /* Called on a worker of this room whose self->blocking has become other than 0, or 0 again: others may run
+     * in its place meanwhile. */
+    void (*blocking_begin)(struct filch__self *self);
+    void (*blocking_end)(struct filch__self *self);
     int (*shutdown)(filch_executor *executor, unsigned flags);
     /* After a shutdown that has waited: frees the executor. */
     void (*destroy)(filch_executor *executor);

@@ -23,6 +23,7 @@ struct filch__self {
     filch_executor *executor;
     int index;
     struct filch__run *run; /* the innermost task that runs, or NULL */
+    uint32_t blocking;      /* filch_blocking_begin without end, of what runs innermost */
 };
 
 /* On the stack of a thread that drains an executor, or ends a future that has not started: code of the

@@ -4,6 +4,7 @@
 #include "task.h"
 
 #include "error.h"
+#include "executor_ops.h"
 #include "os/memory.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -74,6 +75,22 @@ int filch_fail(int code, const char *format, ...) {
     }
     va_end(again);
     return code;
+}
+
+int filch_blocking_begin(void) {
+    struct filch__self *self = filch__self();
+    if (self != NULL && self->blocking++ == 0) self->executor->ops->blocking_begin(self);
+    return 0;
+}
+
+int filch_blocking_end(void) {
+    struct filch__self *self = filch__self();
+    if (self == NULL) return 0;
+    if (self->blocking == 0)
+        return filch__error_constant(
+            FILCH_ESTATE, "filch_blocking_end: there was no filch_blocking_begin in this task");
+    if (--self->blocking == 0) self->executor->ops->blocking_end(self);
+    return 0;
 }
 
 filch_executor *filch_current_executor(void) {

@@ -71,6 +71,22 @@ FILCH_API int filch_submit(filch_executor *executor, filch_task_fn *fn, const vo
 FILCH_API int filch_submit_task(filch_executor *executor, const filch_task *task,
                                 filch_future **future);
 
+/* Around a call that blocks for long (a file, a socket, a lock): begin lets a spare worker run in the place of
+ * the calling one, if there is work or as soon as there is, up to the executor's max_spares; end takes the place
+ * back, and for a moment one worker more than max_workers may run. Pairs may be nested; the outermost one
+ * counts. What a task has begun and not ended is ended when it returns. In between every other call is legal.
+ * Outside a worker both do nothing. Neither fails for want of a thread: it is tried again with the next task
+ * that is submitted.
+ *
+ * Returns  0; end: FILCH_ESTATE if the worker has begun nothing.
+ * Threads: any. Progress: lock-free, but to wake or start a worker. Since: 0.1. */
+FILCH_API int filch_blocking_begin(void);
+/* The end of what filch_blocking_begin has begun; see there.
+ *
+ * Returns  0; FILCH_ESTATE if the worker has begun nothing.
+ * Since: 0.1. */
+FILCH_API int filch_blocking_end(void);
+
 /* Inside a task: keeps a text with the future, for filch_future_error, and returns the code, so that
  * a task may end with `return filch_fail(2, "no such file: %s", name);`. The last text stays.
  *

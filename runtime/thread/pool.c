@@ -48,7 +48,7 @@ static always_inline int submit_inside(struct filch__pool *p, struct filch__work
         filch__future_discard(f);
         return no_memory();
     }
-    filch__crew_tell_own(p);
+    filch__crew_tell_own(w);
     if (future != NULL) {
         unsigned ending = filch__pool_ending(p);
         int rc = unlikely(ending != 0) ? take_back(p, f, ending) : 0;
@@ -207,6 +207,8 @@ static const struct filch__executor_ops ops = {
     .submit_plain = submit_plain,
     .wait = filch__worker_wait,
     .left_stale = filch__worker_left_stale,
+    .blocking_begin = filch__worker_blocking_begin,
+    .blocking_end = filch__worker_blocking_end,
     .shutdown = filch__pool_shutdown,
     .destroy = filch__pool_destroy,
     .stats = stats,

@@ -258,9 +258,31 @@ static noinline int wait_slow(struct filch__worker *w, filch_future *f, int64_t 
     }
 }
 
+void filch__worker_blocking_begin(struct filch__self *self) {
+    struct filch__worker *w = filch__worker_of(self);
+    sleep_block(&w->pool->sleep);
+    (void)find_spare(w);
+}
+
+void filch__worker_blocking_end(struct filch__self *self) {
+    sleep_unblock(&filch__worker_of(self)->pool->sleep);
+}
+
+/* A wait between filch_blocking_begin and _end: the worker may run tasks, so that it takes its place back. */
+static cold int wait_in_blocking(struct filch__worker *w, filch_future *f, int64_t deadline) {
+    uint32_t depth = w->self.blocking;
+    w->self.blocking = 0;
+    filch__worker_blocking_end(&w->self);
+    int rc = wait_slow(w, f, deadline);
+    w->self.blocking = depth;
+    filch__worker_blocking_begin(&w->self);
+    return rc;
+}
+
 int filch__worker_wait(struct filch__self *self, filch_future *f, int64_t deadline) {
     struct filch__worker *w = filch__worker_of(self);
     filch__entry entry = filch__entry_of_future(f);
+    if (unlikely(self->blocking != 0)) return wait_in_blocking(w, f, deadline);
     /* Futures are mostly awaited in the reverse order, or in the order, in which they were submitted. */
     if (filch__deque_newest(&w->local) == entry) {
         if (likely(run_newest(w, f))) return 0;
