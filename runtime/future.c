@@ -7,6 +7,7 @@
 #include "base/point.h"
 #include "error.h"
 #include "executor_ops.h"
+#include "hub.h"
 #include "os/clock.h"
 #include "os/futex.h"
 #include "os/memory.h"
@@ -16,6 +17,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+struct filch__home filch__home_standalone;
 
 struct filch__home *filch__home_create(int64_t spin) {
     struct filch__home *home = filch__alloc_zeroed(sizeof *home);
@@ -41,7 +44,11 @@ cold void filch__future_free_slow(filch_future *f) {
         filch__free(filch__outcome_record(f->outcome)->text);
         filch__free(filch__outcome_record(f->outcome));
     }
-    filch__slab_free(f);
+    filch__hub_free(f->hub);
+    if ((state_constant(&f->state) & FLAG_STANDALONE) != 0)
+        filch__free(f);
+    else
+        filch__slab_free(f);
 }
 
 void filch__future_discard(filch_future *f) {
@@ -59,31 +66,6 @@ cold void filch__future_set_outcome(filch_future *f, int code, char *text) {
     f->outcome = (uint64_t)(uintptr_t)record;
 }
 
-/* The callbacks that were added, oldest first; the caller owns them. */
-static struct filch__callback *take_callbacks(filch_future *f) {
-    struct filch__callback *node = exchange_acquire(&f->callbacks, NULL); /* F8 <- F7 */
-    struct filch__callback *oldest = NULL;
-    while (node != NULL) {
-        struct filch__callback *next = node->next;
-        node->next = oldest;
-        oldest = node;
-        node = next;
-    }
-    return oldest;
-}
-
-static void run_callbacks(filch_future *f) {
-    struct filch__callback *node = take_callbacks(f);
-    while (node != NULL) {
-        struct filch__callback *next = node->next;
-        filch_done_callback *fn = node->fn;
-        void *context = node->context;
-        filch__free(node);
-        fn(f, context);
-        node = next;
-    }
-}
-
 /* The half of the state word that sleepers sleep on. */
 static uint32_t *sleep_half(filch_future *f) {
     uint32_t *halves = (uint32_t *)(void *)&f->state;
@@ -94,12 +76,13 @@ cold void filch__future_notify(filch_future *f, bool drop, void (*before_callbac
                                void *context) {
     uint64_t s = state_look(&f->state);
     if (s & FLAG_SLEEPERS) filch__futex_wake(sleep_half(f), INT_MAX);
-    if (s & FLAG_CALLBACKS) {
+    if (s & FLAG_HUB) filch__hub_notify(f);
+    if ((s & FLAG_HUB) && filch__hub_has_callbacks(f)) {
         struct filch__self *self = filch__self();
         struct filch__run *below = self == NULL ? NULL : self->run;
         if (before_callbacks != NULL) before_callbacks(context);
         if (self != NULL) self->run = NULL; /* a callback is no part of a task */
-        run_callbacks(f);
+        filch__hub_run_callbacks(f);
         if (self != NULL) self->run = below;
     }
     if (drop) filch__future_drop(f);
@@ -115,7 +98,7 @@ static void destroy_unstarted(filch_future *f) {
 
 void filch__future_await_ending(filch_future *f) {
     enum filch__life life = state_life(state_look(&f->state));
-    if (unlikely(life == LIFE_CANCELLING || life == LIFE_FAILING) && !filch__is_ending(f))
+    if (unlikely(life == LIFE_CANCELLING || life == LIFE_ENDING) && !filch__is_ending(f))
         filch__future_sleep(f, FILCH_FOREVER);
 }
 
@@ -269,18 +252,19 @@ int filch_future_add_done_callback(filch_future *f, filch_done_callback *fn, voi
         return 0;
     }
     struct filch__callback *node = filch__alloc(sizeof *node);
-    if (node == NULL)
+    struct filch__hub *hub = node == NULL ? NULL : filch__hub_get(f);
+    if (hub == NULL) {
+        filch__free(node);
         return filch__error_constant(FILCH_ENOMEM, "filch_future_add_done_callback: no memory");
+    }
     node->fn = fn;
     node->context = context;
     /* As soon as the node is there it may run, and release the caller's reference. */
     state_retain(&f->state);
-    node->next = load_relaxed(&f->callbacks);                   /* relaxed: only handed on */
-    while (!cas_weak_release(&f->callbacks, &node->next, node)) /* F7 -> F8 */
-        continue;
+    filch__hub_add_callback(hub, node);
     POINT("future.callback.pushed");
     /* If the end came first, whoever finished may have looked at the flag before it was set. */
-    if (state_is_done(state_add_flag(&f->state, FLAG_CALLBACKS))) run_callbacks(f);
+    if (state_is_done(state_add_flag(&f->state, FLAG_HUB))) filch__hub_run_callbacks(f);
     filch__future_drop(f);
     return 0;
 }

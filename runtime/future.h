@@ -4,7 +4,6 @@
  *          worker starts it (future_state.h), runs it (task.h) and finishes it here.
  * State    see the rules R1 to R6 of future_state.h.
  * Orders
- *   F7 cas_release callbacks (push) -> F8 exchange_acquire callbacks (take): the node's content
  *   H1 fetch_sub_acq_rel references (home) -> H1 fetch_sub_acq_rel references (home): the last frees it
  * Memory   one slab object of 64, 96 or 128 bytes: 32 of header, then the payload: the argument, then the
  *          result, each at a multiple of 16. An argument and a result of up to 16 bytes each lie in one
@@ -40,12 +39,6 @@ struct filch__outcome {
     char *text; /* of filch_fail, or why the executor broke; owned; or NULL */
 };
 
-struct filch__callback {
-    struct filch__callback *next;
-    filch_done_callback *fn;
-    void *context;
-};
-
 struct filch_future {
     uint64_t state;
     union {
@@ -53,7 +46,7 @@ struct filch_future {
         uint64_t outcome;  /* then: OUTCOME_PLAIN with a code, or the address of a filch__outcome */
     };
     struct filch__link link; /* while it is in an injector, whatever its life is by then */
-    struct filch__callback *callbacks;
+    struct filch__hub *hub;  /* hub.h; NULL until somebody wants to be told of the end */
     /* payload */
 };
 
@@ -85,7 +78,11 @@ static inline size_t filch__round_up(size_t size) {
     return (size + FILCH__ALIGNMENT - 1) & ~(size_t)(FILCH__ALIGNMENT - 1);
 }
 
+/* The home of promises. */
+extern struct filch__home filch__home_standalone;
 static inline struct filch__home *filch__future_home(const filch_future *f) {
+    if (unlikely((state_constant(&f->state) & FLAG_STANDALONE) != 0))
+        return &filch__home_standalone;
     return filch__slab_home(f);
 }
 
@@ -149,7 +146,7 @@ filch__future_create(struct filch__heap *heap, const filch_task *task, uint64_t 
         filch__slab_alloc(heap, filch__slab_class(FILCH__FUTURE_HEADER + units * FILCH__ALIGNMENT));
     if (unlikely(f == NULL)) return NULL;
     f->fn = task->fn;
-    f->callbacks = NULL;
+    f->hub = NULL;
     if (likely(task->arg_size == sizeof(uint64_t)))
         __builtin_memcpy(filch__future_payload(f), task->arg, sizeof(uint64_t));
     else if (task->arg_size != 0)
@@ -171,7 +168,8 @@ static inline void filch__future_disown_arg(filch_future *f) {
 void filch__future_free_slow(filch_future *f);
 /* Frees a future to which there is no reference any more. */
 static inline void filch__future_free(filch_future *f) {
-    if (unlikely((state_constant(&f->state) & FLAG_EXTRA) != 0 ||
+    uint64_t s = load_relaxed(&f->state); /* relaxed: the caller has seen that it is the last */
+    if (unlikely((s & (FLAG_EXTRA | FLAG_HUB | FLAG_STANDALONE)) != 0 ||
                  !filch__outcome_is_plain(f->outcome)))
         filch__future_free_slow(f);
     else
@@ -181,8 +179,8 @@ static inline void filch__future_drop(filch_future *f) {
     if (state_release(&f->state)) filch__future_free(f);
 }
 
-/* The rest of a finish when there is somebody to tell: sleepers are woken, callbacks run, and with `drop`
- * the caller's reference is given back. */
+/* The rest of a finish when there is somebody to tell: sleepers are woken, waiters for sets told, callbacks
+ * run, and with `drop` the caller's reference is given back. */
 void filch__future_notify(filch_future *f, bool drop, void (*before_callbacks)(void *context),
                           void *context);
 /* After start, fail or cancel, and after the argument was destroyed: the end is published, sleepers are

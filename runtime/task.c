@@ -39,7 +39,7 @@ filch_future *filch__future_create_rare(struct filch__heap *heap, const filch_ta
     extra->result_size = task->result_size;
     if (task->arg_size != 0) memcpy(extra->arg, task->arg, task->arg_size);
     f->fn = task->fn;
-    f->callbacks = NULL;
+    f->hub = NULL;
     *(struct filch__extra **)filch__future_payload(f) = extra;
     state_init(&f->state, references, FLAG_EXTRA);
     return f;
