@@ -8,6 +8,7 @@
 #include <filch/executor.h>
 #include <filch/future.h>
 #include <filch/map.h>
+#include <filch/promise.h>
 #include <filch/task.h>
 #include <filch/time.h>
 #include <filch/version.h>

@@ -97,9 +97,10 @@ static void destroy_unstarted(filch_future *f) {
 }
 
 void filch__future_await_ending(filch_future *f) {
-    enum filch__life life = state_life(state_look(&f->state));
-    if (unlikely(life == LIFE_CANCELLING || life == LIFE_ENDING) && !filch__is_ending(f))
-        filch__future_sleep(f, FILCH_FOREVER);
+    uint64_t state = state_look(&f->state);
+    bool ending = state_life(state) == LIFE_CANCELLING ||
+                  (state_life(state) == LIFE_ENDING && (state & FLAG_STANDALONE) == 0);
+    if (unlikely(ending) && !filch__is_ending(f)) filch__future_sleep(f, FILCH_FOREVER);
 }
 
 bool filch__future_try_cancel(filch_future *f) {
@@ -112,6 +113,16 @@ bool filch__future_try_cancel(filch_future *f) {
     filch__future_set_outcome(f, FILCH_ECANCELED, NULL);
     filch__future_finish(f, LIFE_CANCELLED, true, NULL, NULL);
     return true;
+}
+
+char *filch__text_format(const char *format, va_list arguments) {
+    va_list again;
+    va_copy(again, arguments);
+    int length = vsnprintf(NULL, 0, format, arguments);
+    char *text = length < 0 ? NULL : filch__alloc((size_t)length + 1);
+    if (text != NULL) vsnprintf(text, (size_t)length + 1, format, again);
+    va_end(again);
+    return text;
 }
 
 static char *copy_text(const char *text) {
@@ -170,7 +181,8 @@ static int await(filch_future *f, filch_nanoseconds timeout) {
         int rc = self->executor->ops->wait(self, f, deadline);
         return rc == FILCH_ETIMEDOUT ? filch__error_constant(rc, late) : rc;
     }
-    if (filch__future_spin(f, filch__future_home(f)->spin, deadline)) return 0;
+    int64_t spin = load_relaxed(&filch__future_home(f)->spin); /* relaxed: a constant */
+    if (filch__future_spin(f, spin, deadline)) return 0;
     if (filch__future_sleep(f, deadline)) return 0;
     return filch__error_constant(FILCH_ETIMEDOUT, late);
 }
@@ -223,8 +235,15 @@ bool filch_future_done(filch_future *f) {
     return f != NULL && state_is_done(state_look(&f->state));
 }
 
+/* The life that the caller is shown: a promise that is just being completed still runs. */
+static enum filch__life shown_life(uint64_t state) {
+    enum filch__life life = state_life(state);
+    if (life == LIFE_ENDING) return (state & FLAG_STANDALONE) != 0 ? LIFE_RUNNING : LIFE_PENDING;
+    return life == LIFE_CANCELLING ? LIFE_PENDING : life;
+}
+
 bool filch_future_running(filch_future *f) {
-    return f != NULL && state_life(state_look(&f->state)) == LIFE_RUNNING;
+    return f != NULL && shown_life(state_look(&f->state)) == LIFE_RUNNING;
 }
 
 bool filch_future_cancelled(filch_future *f) {
@@ -235,7 +254,8 @@ bool filch_future_cancel(filch_future *f) {
     if (f == NULL) return false;
     struct filch__self *self = filch__self();
     if (filch__future_try_cancel(f)) {
-        if (self != NULL) self->executor->ops->left_stale(self);
+        bool queued = (state_constant(&f->state) & FLAG_STANDALONE) == 0;
+        if (self != NULL && queued) self->executor->ops->left_stale(self);
         return true;
     }
     filch__future_await_ending(f);

@@ -17,6 +17,7 @@
 #include "future_state.h"
 #include "reclaim/stack.h"
 #include <filch/future.h>
+#include <stdarg.h>
 
 /* What futures need of their executor, and what therefore outlives it. */
 struct filch__home {
@@ -45,8 +46,11 @@ struct filch_future {
         filch_task_fn *fn; /* until the task has run */
         uint64_t outcome;  /* then: OUTCOME_PLAIN with a code, or the address of a filch__outcome */
     };
-    struct filch__link link; /* while it is in an injector, whatever its life is by then */
-    struct filch__hub *hub;  /* hub.h; NULL until somebody wants to be told of the end */
+    union {
+        struct filch__link link; /* while it is in an injector, whatever its life is by then */
+        uint64_t owned;          /* of a promise, constant: not 0: only the library completes it */
+    };
+    struct filch__hub *hub; /* hub.h; NULL until somebody wants to be told of the end */
     /* payload */
 };
 
@@ -78,6 +82,8 @@ static inline size_t filch__round_up(size_t size) {
     return (size + FILCH__ALIGNMENT - 1) & ~(size_t)(FILCH__ALIGNMENT - 1);
 }
 
+/* Nanoseconds that a waiter spins where nobody says otherwise, with more than one CPU. */
+#define FILCH__SPIN_DEFAULT 10000
 /* The home of promises. */
 extern struct filch__home filch__home_standalone;
 static inline struct filch__home *filch__future_home(const filch_future *f) {
@@ -203,6 +209,9 @@ static inline void filch__future_destroy_arg(filch_future *f) {
 /* How it ended, by whoever started, cancelled or failed it: a code, and a text or NULL, which the future
  * takes over (frees it where there is no memory). */
 void filch__future_set_outcome(filch_future *f, int code, char *text);
+
+/* A text in memory of its own, or NULL. */
+char *filch__text_format(const char *format, va_list arguments);
 
 /* Cancels if pending; true if this call did it. */
 bool filch__future_try_cancel(filch_future *f);

@@ -6,7 +6,6 @@
 #include "error.h"
 #include "os/memory.h"
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 cold int filch__task_refuse(const filch_task *task) {
@@ -61,18 +60,14 @@ void filch__task_run_rare(struct filch__self *self, filch_future *f, int64_t bas
 int filch_fail(int code, const char *format, ...) {
     struct filch__self *self = filch__self();
     if (self == NULL || self->run == NULL || format == NULL) return code;
-    va_list arguments, again;
+    va_list arguments;
     va_start(arguments, format);
-    va_copy(again, arguments);
-    int length = vsnprintf(NULL, 0, format, arguments);
+    char *text = filch__text_format(format, arguments);
     va_end(arguments);
-    char *text = length < 0 ? NULL : filch__alloc((size_t)length + 1);
     if (text != NULL) {
-        vsnprintf(text, (size_t)length + 1, format, again);
         filch__free(self->run->text);
         self->run->text = text;
     }
-    va_end(again);
     return code;
 }
 

@@ -12,7 +12,6 @@
 #include <string.h>
 
 enum { MAX_WORKERS = 4096, DEFAULT_SPARES = 256 };
-#define SPIN_DEFAULT 10000
 #define SPIN_MAX 1000000000
 #define STACK_MAX ((size_t)1 << 40)
 #define STACK_MIN ((size_t)16384)
@@ -252,7 +251,7 @@ static size_t stack_size_of(size_t wanted) {
 
 static int64_t spin_of(filch_nanoseconds wanted) {
     if (wanted != 0) return wanted < 0 ? 0 : wanted;
-    return filch__cpus_usable() == 1 ? 0 : SPIN_DEFAULT;
+    return filch__cpus_usable() == 1 ? 0 : FILCH__SPIN_DEFAULT;
 }
 
 static void fill(struct filch__pool *p, const filch_thread_options *o) {
