@@ -9,6 +9,7 @@
 #include <filch/future.h>
 #include <filch/map.h>
 #include <filch/promise.h>
+#include <filch/set.h>
 #include <filch/task.h>
 #include <filch/time.h>
 #include <filch/version.h>

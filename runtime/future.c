@@ -169,22 +169,33 @@ bool filch__future_sleep(filch_future *f, int64_t deadline) {
     return true;
 }
 
-/* Waits for the end. 0, or why it was not waited for. */
-static int await(filch_future *f, filch_nanoseconds timeout) {
-    static const char late[] =
-        "the time was over before the future was done: wait longer, or cancel it";
-    if (likely(state_is_done(state_look(&f->state)))) return 0;
+static cold int timed_out(void) {
+    return filch__error_constant(
+        FILCH_ETIMEDOUT, "the time was over before the future was done: wait longer, or cancel it");
+}
+
+static noinline int await_unfinished(filch_future *f, int64_t deadline, bool isolated) {
     struct filch__self *self = filch__self();
-    if (timeout <= 0) return filch__error_constant(FILCH_ETIMEDOUT, late);
-    int64_t deadline = filch__deadline(timeout);
+    if (deadline <= 0) return timed_out();
     if (self != NULL) {
-        int rc = self->executor->ops->wait(self, f, deadline);
-        return rc == FILCH_ETIMEDOUT ? filch__error_constant(rc, late) : rc;
+        const struct filch__executor_ops *ops = self->executor->ops;
+        int rc = (isolated ? ops->wait_isolated : ops->wait)(self, f, deadline);
+        return rc == FILCH_ETIMEDOUT ? timed_out() : rc;
     }
     int64_t spin = load_relaxed(&filch__future_home(f)->spin); /* relaxed: a constant */
-    if (filch__future_spin(f, spin, deadline)) return 0;
-    if (filch__future_sleep(f, deadline)) return 0;
-    return filch__error_constant(FILCH_ETIMEDOUT, late);
+    if (filch__future_spin(f, spin, deadline) || filch__future_sleep(f, deadline)) return 0;
+    return timed_out();
+}
+
+int filch__future_await(filch_future *f, int64_t deadline) {
+    if (likely(state_is_done(state_look(&f->state)))) return 0;
+    return await_unfinished(f, deadline, false);
+}
+
+/* Waits for the end. 0, or why it was not waited for. */
+static inline int await(filch_future *f, filch_nanoseconds timeout) {
+    if (likely(state_is_done(state_look(&f->state)))) return 0;
+    return await_unfinished(f, filch__deadline_or_poll(timeout), false);
 }
 
 static const char *text_of(filch_future *f) {

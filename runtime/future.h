@@ -220,6 +220,8 @@ void filch__future_await_ending(filch_future *f);
 /* Ends it with EBROKEN if pending; `cause` is copied. */
 bool filch__future_try_fail(filch_future *f, const char *cause);
 
+/* Waits as filch_future_result does. 0, or why it was not waited for, with the text. Deadlines: os/clock.h. */
+int filch__future_await(filch_future *f, int64_t deadline);
 /* Sleeps until the future is done or the absolute deadline has passed; false: the deadline. */
 bool filch__future_sleep(filch_future *f, int64_t deadline);
 /* Spins at most `spin` nanoseconds, and not past the deadline; true: done. */

@@ -8,11 +8,10 @@
 #include "os/thread.h"
 
 struct filch__gathering *filch__gathering_create(size_t n, enum filch__gather_for what) {
-    struct filch__gathering *g = filch__alloc(sizeof *g + n * sizeof g->slots[0]);
+    struct filch__gathering *g = filch__alloc_zeroed(sizeof *g + n * sizeof g->slots[0]);
     if (g == NULL) return NULL;
     g->word = ((uint64_t)n + 1) * GATHER_REFERENCE;
     filch__stack_init(&g->done);
-    g->failed = 0;
     g->what = what;
     g->n = g->idle = n;
     return g;

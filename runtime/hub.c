@@ -176,6 +176,7 @@ bool filch__hub_deregister(filch_future *f, struct filch__slot *slot) {
 void filch__hub_notify(filch_future *f) {
     struct filch__hub *hub = load_acquire(&f->hub); /* U2 <- U1 */
     uint32_t n = load_acquire(&hub->cells);         /* U6 <- U5 */
+    POINT("hub.notify");
     for (uint32_t i = 0; i < n; i++) {
         struct filch__slot *slot = exchange_acquire(cell_at(hub, i), CLOSED); /* U4 <- U3 */
         if (slot == NULL || slot == CLOSED) continue;

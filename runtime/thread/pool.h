@@ -209,8 +209,12 @@ static inline void filch__worker_handle(struct filch__worker *w, filch__entry en
     }
 }
 
-/* wait.c: ops->wait, ops->left_stale. */
+/* wait.c: ops->wait and so on, ops->left_stale. */
 int filch__worker_wait(struct filch__self *self, filch_future *f, int64_t deadline);
+int filch__worker_wait_isolated(struct filch__self *self, filch_future *f, int64_t deadline);
+enum filch__help filch__worker_help(struct filch__self *self, filch_future *f, bool run);
+int filch__worker_wait_set(struct filch__self *self, struct filch__gathering *set,
+                           filch_future *only, bool stuck, int64_t deadline);
 void filch__worker_left_stale(struct filch__self *self);
 /* Takes stale entries off the bottom of the own deque, down to the first that is not, as far as they
  * belong to the task that runs: a loop of submit and result, or cancel, must not pile them up. */

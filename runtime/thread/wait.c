@@ -7,9 +7,12 @@
  *
  * Source   leapfrogging: Wagner & Calder, "Leapfrogging: a portable technique for implementing efficient
  *          futures", PPoPP 1993; here the victim's entries are known by their place, not by a level.
- * Not here: the state of a future (future_state.h), the order of ordinary work (worker.c). */
+ * A wait for a set (gather.h) is the same, with filch__worker_help for each of its futures before.
+ * Not here: the state of a future (future_state.h), the order of ordinary work (worker.c), what is asked of a
+ *          set (set.c). */
 #include "base/point.h"
 #include "error.h"
+#include "gather.h"
 #include "os/clock.h"
 #include "thread/pool.h"
 
@@ -165,29 +168,54 @@ static int waits_in_circle(void) {
         "filch_future_result: tasks of this executor wait for each other in a circle");
 }
 
+/* What a worker waits for. */
+struct awaited {
+    filch_future *future; /* of this executor; with a set: the only one left; NULL: others */
+    struct filch__gathering *set; /* or NULL */
+    filch_future *foreign;        /* without a set: a future of no other place; or NULL */
+    bool stuck;                   /* with a set: see executor_ops.h */
+    bool isolated;                /* runs nothing while it waits */
+};
+
+static inline filch_future *single(const struct awaited *a) {
+    return a->future != NULL ? a->future : a->foreign;
+}
+static inline bool is_over(const struct awaited *a) {
+    if (a->set != NULL) return filch__gathering_ready(a->set);
+    return state_is_done(state_look(&single(a)->state));
+}
+static bool sleep_until(const struct awaited *a, int64_t end) {
+    if (a->set != NULL) return filch__gathering_sleep(a->set, end);
+    return filch__future_sleep(single(a), end);
+}
+/* Can nothing of it go on, unless a spare takes the place? */
+static bool needs_spare(struct filch__worker *w, const struct awaited *a) {
+    if (a->set != NULL) return a->stuck;
+    return stack_is_low(w) && state_life(state_look(&single(a)->state)) == LIFE_PENDING;
+}
+
 /* One sleep of a parked worker. *over: the wait ends with this code. */
-static int nap(struct filch__worker *w, filch_future *f, int64_t deadline, bool *over) {
+static int nap(struct filch__worker *w, const struct awaited *a, int64_t deadline, bool *over) {
     bool spare = find_spare(w);
     enum filch__circle circle = filch__circle_search(w);
     *over = true;
     if (circle == CIRCLE_CLOSED) return waits_in_circle();
-    if (!spare && stack_is_low(w) && state_life(state_look(&f->state)) == LIFE_PENDING)
-        return stack_used_up();
+    if (!spare && needs_spare(w, a)) return stack_used_up();
     /* Nobody tells when a thread can be started again, or another search has ended. */
     int64_t end = filch__deadline(spare && circle == CIRCLE_NONE ? NAP : SHORT_NAP);
-    if (filch__future_sleep(f, end < deadline ? end : deadline)) return 0;
+    if (sleep_until(a, end < deadline ? end : deadline)) return 0;
     *over = end >= deadline;
     return FILCH_ETIMEDOUT;
 }
 
-/* Parks until the future is done; a spare takes the place. */
-static int park(struct filch__worker *w, filch_future *f, bool mine, int64_t deadline) {
+/* Parks until it is over; a spare takes the place. */
+static int park(struct filch__worker *w, const struct awaited *a, int64_t deadline) {
     bool over = false;
     int rc = 0;
     sleep_block(&w->pool->sleep);
-    filch__circle_enter(w, mine ? f : NULL);
+    filch__circle_enter(w, a->future);
     POINT("wait.blocked");
-    while (!over) rc = nap(w, f, deadline, &over);
+    while (!over) rc = nap(w, a, deadline, &over);
     filch__circle_leave(w);
     sleep_unblock(&w->pool->sleep);
     return rc;
@@ -199,13 +227,19 @@ static int waits_for_itself(void) {
         "filch_future_result: the awaited task stands lower on this worker's own stack");
 }
 
+/* A descendant of the waiting task, or of the awaited one, which runs on `runner` (-1: not here). */
+static bool run_descendant(struct filch__worker *w, const struct awaited *a, int runner) {
+    if (a->isolated || stack_is_low(w)) return false;
+    return run_own_descendant(w) || (runner >= 0 && run_their_descendant(w, a->future, runner));
+}
+
 /* Spins, and looks for descendants of a task that has started, for at most `spin`. */
-static bool spin_helping(struct filch__worker *w, filch_future *f, int runner, int64_t deadline) {
+static bool spin_helping(struct filch__worker *w, const struct awaited *a, int runner,
+                         int64_t deadline) {
     int64_t end = 0;
     for (uint32_t i = 0;; i++) {
-        if (state_is_done(state_look(&f->state))) return true;
-        if (!stack_is_low(w) &&
-            (run_own_descendant(w) || (runner >= 0 && run_their_descendant(w, f, runner)))) {
+        if (is_over(a)) return true;
+        if (run_descendant(w, a, runner)) {
             end = 0;
             continue;
         }
@@ -218,8 +252,14 @@ static bool spin_helping(struct filch__worker *w, filch_future *f, int runner, i
     }
 }
 
-static noinline int wait_slow(struct filch__worker *w, filch_future *f, int64_t deadline) {
-    bool mine = filch__future_home(f) == w->pool->home;
+static inline bool is_mine(struct filch__worker *w, filch_future *f) {
+    return filch__future_home(f) == w->pool->home;
+}
+
+static noinline int wait_slow(struct filch__worker *w, filch_future *f, int64_t deadline,
+                              bool isolated) {
+    bool mine = is_mine(w, f);
+    struct awaited a = {mine ? f : NULL, NULL, mine ? NULL : f, false, isolated};
     for (;;) {
         uint64_t state = state_look(&f->state);
         if (state_is_done(state)) return 0;
@@ -229,16 +269,52 @@ static noinline int wait_slow(struct filch__worker *w, filch_future *f, int64_t 
         }
         int runner = mine && state_life(state) == LIFE_RUNNING ? state_runner(state) : -1;
         if (runner == w->self.index) return waits_for_itself();
-        if (spin_helping(w, f, runner, deadline)) return 0;
-        int rc = park(w, f, mine, deadline);
+        if (spin_helping(w, &a, runner, deadline)) return 0;
+        int rc = park(w, &a, deadline);
         if (rc != 0) return rc;
     }
 }
 
+/* Futures are mostly awaited in the order, or in the reverse order, in which they were submitted. */
+static inline bool was_oldest(struct filch__worker *w, filch_future *f) {
+    return filch__deque_oldest(&w->local) == filch__entry_of_future(f) && run_oldest(w, f);
+}
+
 int filch__worker_wait(struct filch__self *self, filch_future *f, int64_t deadline) {
     struct filch__worker *w = filch__worker_of(self);
-    /* Futures are mostly awaited in the order, or in the reverse order, in which they were submitted. */
-    if (likely(filch__deque_oldest(&w->local) == filch__entry_of_future(f) && run_oldest(w, f)))
-        return 0;
-    return wait_slow(w, f, deadline);
+    if (likely(was_oldest(w, f))) return 0;
+    return wait_slow(w, f, deadline, false);
+}
+
+int filch__worker_wait_isolated(struct filch__self *self, filch_future *f, int64_t deadline) {
+    return wait_slow(filch__worker_of(self), f, deadline, true);
+}
+
+enum filch__help filch__worker_help(struct filch__self *self, filch_future *f, bool run) {
+    struct filch__worker *w = filch__worker_of(self);
+    uint64_t state = state_look(&f->state);
+    if (state_is_done(state)) return HELP_DONE;
+    if (!is_mine(w, f)) return HELP_NONE;
+    if (state_life(state) == LIFE_RUNNING)
+        return state_runner(state) == self->index ? HELP_BELOW : HELP_NONE;
+    if (state_life(state) != LIFE_PENDING) return HELP_NONE;
+    if (stack_is_low(w)) return HELP_NO_STACK;
+    if (!run) return HELP_NONE;
+    if (!was_oldest(w, f)) run_awaited(w, f);
+    return state_is_done(state_look(&f->state)) ? HELP_DONE : HELP_NONE;
+}
+
+int filch__worker_wait_set(struct filch__self *self, struct filch__gathering *set,
+                           filch_future *only, bool stuck, int64_t deadline) {
+    struct filch__worker *w = filch__worker_of(self);
+    if (only != NULL && !is_mine(w, only)) only = NULL;
+    struct awaited a = {only, set, NULL, stuck, false};
+    while (!is_over(&a)) {
+        uint64_t state = only == NULL ? 0 : state_look(&only->state);
+        int runner = state_life(state) == LIFE_RUNNING ? state_runner(state) : -1;
+        if (spin_helping(w, &a, runner, deadline)) break;
+        int rc = park(w, &a, deadline);
+        if (rc != 0) return rc;
+    }
+    return 0;
 }
