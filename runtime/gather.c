@@ -66,9 +66,9 @@ bool filch__gathering_sleep(struct filch__gathering *g, int64_t deadline) {
         uint64_t word = fetch_or_acq_rel(&g->word, GATHER_SLEEPING); /* G3 -> G1; G3 <- G1 */
         POINT("gather.sleep");
         ready = filch__gathering_ready(g);
-        if (!ready)
-            in_time =
-                filch__futex_wait(sleep_half(g), (uint32_t)(word | GATHER_SLEEPING), deadline);
+        if (ready) break;
+        POINT("gather.asleep");
+        in_time = filch__futex_wait(sleep_half(g), (uint32_t)(word | GATHER_SLEEPING), deadline);
     }
     fetch_add_relaxed(&g->word, -GATHER_SLEEPING); /* relaxed: nobody relies on its absence */
     return ready || filch__gathering_ready(g);
