@@ -62,7 +62,7 @@ cold void filch__future_set_outcome(filch_future *f, int code, char *text) {
         f->outcome = filch__outcome_of_code(code);
         return;
     }
-    *record = (struct filch__outcome){code, text};
+    *record = (struct filch__outcome){.code = code, .text = text};
     f->outcome = (uint64_t)(uintptr_t)record;
 }
 
@@ -199,8 +199,8 @@ static inline int await(filch_future *f, filch_nanoseconds timeout) {
 }
 
 static const char *text_of(filch_future *f) {
-    if (filch__outcome_is_plain(f->outcome)) return filch_error_text(filch__future_code(f));
-    return filch__outcome_record(f->outcome)->text;
+    const char *text = filch__future_own_text(f);
+    return text != NULL ? text : filch_error_text(filch__future_code(f));
 }
 
 static cold int report_failure(filch_future *f) {
@@ -211,10 +211,8 @@ static cold int report_failure(filch_future *f) {
     return filch__error(code, "%s", text_of(f));
 }
 
-int filch_future_result(filch_future *f, void *result, filch_nanoseconds timeout) {
-    if (f == NULL)
-        return filch__error_constant(FILCH_EINVAL, "filch_future_result: the future is NULL");
-    int rc = await(f, timeout);
+/* The result of a future that is done, unless it was not waited for (rc). */
+static inline int give_result(filch_future *f, void *result, int rc) {
     if (unlikely(rc != 0)) return rc;
     if (unlikely(filch__future_code(f) != 0)) return report_failure(f);
     if (result != NULL) {
@@ -228,11 +226,61 @@ int filch_future_result(filch_future *f, void *result, filch_nanoseconds timeout
     return 0;
 }
 
-int filch_future_error(filch_future *f, filch_error *error, filch_nanoseconds timeout) {
+static cold int no_future(const char *call) {
+    return filch__error(FILCH_EINVAL, "%s: the future is NULL", call);
+}
+
+int filch_future_result(filch_future *f, void *result, filch_nanoseconds timeout) {
+    if (f == NULL) return no_future("filch_future_result");
+    return give_result(f, result, await(f, timeout));
+}
+
+int filch_future_result_until(filch_future *f, void *result, filch_nanoseconds deadline) {
+    if (f == NULL) return no_future("filch_future_result_until");
+    return give_result(f, result, filch__future_await(f, filch__until_or_poll(deadline)));
+}
+
+static int await_isolated(filch_future *f, int64_t deadline) {
+    return state_is_done(state_look(&f->state)) ? 0 : await_unfinished(f, deadline, true);
+}
+
+int filch_future_result_isolated(filch_future *f, void *result, filch_nanoseconds timeout) {
+    if (f == NULL) return no_future("filch_future_result_isolated");
+    return give_result(f, result, await_isolated(f, filch__deadline_or_poll(timeout)));
+}
+
+int filch_future_result_isolated_until(filch_future *f, void *result, filch_nanoseconds deadline) {
+    if (f == NULL) return no_future("filch_future_result_isolated_until");
+    return give_result(f, result, await_isolated(f, filch__until_or_poll(deadline)));
+}
+
+static int view_until(filch_future *f, const void **data, size_t *size, int64_t deadline) {
+    if (f == NULL || data == NULL || size == NULL)
+        return filch__error(FILCH_EINVAL, "filch_future_result_view: %s is NULL",
+                            f == NULL ? "the future" : "the place for the data or the size");
+    int rc = filch__future_await(f, deadline);
+    if (rc != 0) return rc;
+    if (filch__future_code(f) != 0) return report_failure(f);
+    size_t bytes;
+    *data = filch__future_view(f, &bytes);
+    *size = bytes;
+    return 0;
+}
+
+int filch_future_result_view(filch_future *f, const void **data, size_t *size) {
+    return view_until(f, data, size, FILCH_FOREVER);
+}
+
+int filch_future_result_view_until(filch_future *f, const void **data, size_t *size,
+                                   filch_nanoseconds deadline) {
+    return view_until(f, data, size, filch__until_or_poll(deadline));
+}
+
+static int error_until(filch_future *f, filch_error *error, int64_t deadline) {
     if (f == NULL || error == NULL)
         return filch__error(FILCH_EINVAL, "filch_future_error: %s is NULL",
                             f == NULL ? "the future" : "the place for the error");
-    int rc = await(f, timeout);
+    int rc = filch__future_await(f, deadline);
     if (rc != 0) return rc;
     error->code = filch__future_code(f);
     error->text = text_of(f);
@@ -242,19 +290,20 @@ int filch_future_error(filch_future *f, filch_error *error, filch_nanoseconds ti
     return 0;
 }
 
+int filch_future_error(filch_future *f, filch_error *error, filch_nanoseconds timeout) {
+    return error_until(f, error, filch__deadline_or_poll(timeout));
+}
+
+int filch_future_error_until(filch_future *f, filch_error *error, filch_nanoseconds deadline) {
+    return error_until(f, error, filch__until_or_poll(deadline));
+}
+
 bool filch_future_done(filch_future *f) {
     return f != NULL && state_is_done(state_look(&f->state));
 }
 
-/* The life that the caller is shown: a promise that is just being completed still runs. */
-static enum filch__life shown_life(uint64_t state) {
-    enum filch__life life = state_life(state);
-    if (life == LIFE_ENDING) return (state & FLAG_STANDALONE) != 0 ? LIFE_RUNNING : LIFE_PENDING;
-    return life == LIFE_CANCELLING ? LIFE_PENDING : life;
-}
-
 bool filch_future_running(filch_future *f) {
-    return f != NULL && shown_life(state_look(&f->state)) == LIFE_RUNNING;
+    return f != NULL && filch__shown_life(state_look(&f->state)) == LIFE_RUNNING;
 }
 
 bool filch_future_cancelled(filch_future *f) {
@@ -272,6 +321,11 @@ bool filch_future_cancel(filch_future *f) {
     filch__future_await_ending(f);
     enum filch__life life = state_life(state_look(&f->state));
     return life == LIFE_CANCELLED || life == LIFE_CANCELLING;
+}
+
+bool filch_future_request_cancel(filch_future *f) {
+    if (f == NULL) return false;
+    return filch_future_cancel(f) || state_request(&f->state);
 }
 
 int filch_future_add_done_callback(filch_future *f, filch_done_callback *fn, void *context) {

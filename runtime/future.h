@@ -37,7 +37,11 @@ struct filch__extra {
 /* How a task ended, where that is more than a code. */
 struct filch__outcome {
     int code;
-    char *text; /* of filch_fail, or why the executor broke; owned; or NULL */
+    bool
+        has_data; /* of filch_result_alloc: it stands in the place of the result for whoever views it */
+    char *text;  /* of filch_fail, or why the executor broke; owned; or NULL */
+    size_t size; /* bytes of data */
+    _Alignas(max_align_t) char data[];
 };
 
 struct filch_future {
@@ -76,6 +80,18 @@ static inline int filch__future_code(const filch_future *f) {
     uint64_t outcome = f->outcome;
     if (likely(filch__outcome_is_plain(outcome))) return (int)(uint32_t)(outcome >> 32);
     return filch__outcome_record(outcome)->code;
+}
+
+/* The text with which it ended, or NULL if that is the one of the code alone. For a future that is done. */
+static inline const char *filch__future_own_text(const filch_future *f) {
+    return filch__outcome_is_plain(f->outcome) ? NULL : filch__outcome_record(f->outcome)->text;
+}
+
+/* The life that the caller is shown: a promise that is just being completed still runs. */
+static inline enum filch__life filch__shown_life(uint64_t state) {
+    enum filch__life life = state_life(state);
+    if (life == LIFE_ENDING) return (state & FLAG_STANDALONE) != 0 ? LIFE_RUNNING : LIFE_PENDING;
+    return life == LIFE_CANCELLING ? LIFE_PENDING : life;
 }
 
 static inline size_t filch__round_up(size_t size) {
@@ -120,6 +136,15 @@ static inline void *filch__future_result(filch_future *f, size_t *size) {
     }
     *size = state_result_size(constant);
     return (char *)filch__future_payload(f) + state_result_offset(constant);
+}
+
+/* What a reader of a future that is done is shown as its value, and its size. */
+static inline const void *filch__future_view(filch_future *f, size_t *size) {
+    struct filch__outcome *record = filch__outcome_record(f->outcome);
+    if (likely(filch__outcome_is_plain(f->outcome)) || !record->has_data)
+        return filch__future_result(f, size);
+    *size = record->size;
+    return record->data;
 }
 
 struct filch__home *filch__home_create(int64_t spin);
@@ -211,7 +236,7 @@ static inline void filch__future_destroy_arg(filch_future *f) {
 void filch__future_set_outcome(filch_future *f, int code, char *text);
 
 /* A text in memory of its own, or NULL. */
-char *filch__text_format(const char *format, va_list arguments);
+char *filch__text_format(const char *format, va_list arguments) FILCH_PRINTF(1, 0);
 
 /* Cancels if pending; true if this call did it. */
 bool filch__future_try_cancel(filch_future *f);

@@ -98,6 +98,10 @@ int filch_promise_start(filch_future *f) {
                       "or cancelled");
 }
 
+bool filch_promise_cancel_requested(filch_future *f) {
+    return f != NULL && (state_look(&f->state) & FLAG_REQUESTED) != 0;
+}
+
 int filch_promise_set(filch_future *f, const void *value, size_t size) {
     int rc = check(f, "filch_promise_set");
     if (rc != 0) return rc;

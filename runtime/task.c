@@ -44,7 +44,13 @@ filch_future *filch__future_create_rare(struct filch__heap *heap, const filch_ta
     return f;
 }
 
-cold void filch__task_ended(filch_future *f, int rc, char *text) {
+cold void filch__task_ended(filch_future *f, int rc, char *text, struct filch__outcome *block) {
+    if (rc == 0 && block != NULL) {
+        block->text = text;
+        f->outcome = (uint64_t)(uintptr_t)block;
+        return;
+    }
+    filch__free(block); /* a result that nobody can read */
     filch__future_set_outcome(f, rc >= 0 || filch__error_is_own(rc) ? rc : FILCH_EINVAL, text);
 }
 
@@ -69,6 +75,30 @@ int filch_fail(int code, const char *format, ...) {
         self->run->text = text;
     }
     return code;
+}
+
+void *filch_result_alloc(size_t size) {
+    struct filch__self *self = filch__self();
+    struct filch__outcome *block = NULL;
+    if (self == NULL || self->run == NULL) {
+        filch__error_constant(FILCH_EINVAL, "filch_result_alloc: called outside of a task");
+        return NULL;
+    }
+    if (size <= FILCH__SIZE_LIMIT) block = filch__alloc(sizeof *block + size);
+    if (block == NULL) {
+        filch__error(FILCH_ENOMEM, "filch_result_alloc: there is no memory for %zu bytes", size);
+        return NULL;
+    }
+    *block = (struct filch__outcome){.has_data = true, .size = size};
+    filch__free(self->run->block);
+    self->run->block = block;
+    return block->data;
+}
+
+bool filch_cancel_requested(void) {
+    struct filch__self *self = filch__self();
+    if (self == NULL || self->run == NULL) return false;
+    return (state_look(&self->run->future->state) & FLAG_REQUESTED) != 0;
 }
 
 filch_executor *filch_current_executor(void) {

@@ -25,12 +25,17 @@ FILCH_BEGIN_DECLS
  * Threads: any. Progress: lock-free but for the allocation. Since: 0.1. */
 FILCH_API int filch_promise(size_t result_size, filch_future **future);
 
-/* Says that work on it has begun: PENDING to RUNNING. From here on it cannot be cancelled.
+/* Says that work on it has begun: PENDING to RUNNING. From here on it cannot be cancelled, only asked to end
+ * early: filch_future_request_cancel, filch_promise_cancel_requested.
  *
  * Returns  0; FILCH_ESTATE (it was cancelled, started or completed before); FILCH_EINVAL (NULL, or the
  *          future of a task).
  * Progress: lock-free. Since: 0.1. */
 FILCH_API int filch_promise_start(filch_future *promise);
+
+/* Has filch_future_request_cancel been called while it was RUNNING? False for NULL. What the caller of that
+ * did before it is seen. Progress: wait-free. Since: 0.1. */
+FILCH_API bool filch_promise_cancel_requested(filch_future *promise);
 
 /* Ends it with success and a value, wakes who waits, and runs the callbacks in the caller.
  *
