@@ -4,6 +4,7 @@
 #ifndef FILCH_H
 #define FILCH_H
 
+#include <filch/combine.h>
 #include <filch/error.h>
 #include <filch/executor.h>
 #include <filch/future.h>

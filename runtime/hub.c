@@ -28,25 +28,29 @@ struct filch__hub *filch__hub_create(void) {
 
 void filch__hub_free(struct filch__hub *hub) {
     if (hub == NULL) return;
+    while (hub->callbacks != NULL) {
+        struct filch__callback *node = hub->callbacks;
+        hub->callbacks = node->next;
+        filch__free(node);
+    }
     struct filch__hub_blocks *blocks = hub->blocks;
     for (int k = 0; blocks != NULL && k < BLOCKS; k++) filch__free(blocks->block[k]);
     filch__free(blocks);
     filch__free(hub);
 }
 
-/* Installs the caller's hub, or frees it where another was faster; the one that is there. */
-static struct filch__hub *install(filch_future *f, struct filch__hub *hub) {
+struct filch__hub *filch__hub_install(filch_future *f, struct filch__hub *hub) {
     struct filch__hub *none = NULL;
     if (hub == NULL) return NULL;
     POINT("hub.install");
     if (cas_acq_rel(&f->hub, &none, hub)) return hub; /* U1 -> U2 */
-    filch__free(hub);
+    filch__hub_free(hub);
     return none;
 }
 
 struct filch__hub *filch__hub_get(filch_future *f) {
     struct filch__hub *hub = load_acquire(&f->hub); /* U2 <- U1 */
-    return hub != NULL ? hub : install(f, filch__hub_create());
+    return hub != NULL ? hub : filch__hub_install(f, filch__hub_create());
 }
 
 /* Cells ------------------------------------------------------------------------------------------ */
@@ -148,7 +152,7 @@ static struct filch__hub *install_with(filch_future *f, struct filch__slot *slot
     hub->inside[0] = slot;
     hub->cells = hub->used = 1;
     slot->cell = &hub->inside[0];
-    struct filch__hub *there = install(f, hub);
+    struct filch__hub *there = filch__hub_install(f, hub);
     if (there != hub) slot->cell = NULL;
     return there;
 }

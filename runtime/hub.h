@@ -63,6 +63,9 @@ struct filch__hub {
 struct filch__hub *filch__hub_get(filch_future *f);
 /* Makes a hub that this thread alone knows, or NULL. */
 struct filch__hub *filch__hub_create(void);
+/* Gives that hub to a future, for good, if it has none; else frees it. The one that is there. */
+struct filch__hub *filch__hub_install(filch_future *f, struct filch__hub *hub);
+/* With its callbacks, which are not run. */
 void filch__hub_free(struct filch__hub *hub);
 
 enum filch__registered { REGISTERED, REGISTER_TOO_LATE, REGISTER_NO_MEMORY };

@@ -47,15 +47,28 @@ filch_future *filch__promise_create(size_t result_size, bool owned) {
     return f;
 }
 
-void filch__promise_publish(filch_future *f, int code, char *text, const void *value) {
+/* After the outcome was written. */
+static void publish(filch_future *f, const void *value) {
     size_t size;
     void *result = filch__future_result(f, &size);
     POINT("promise.ending");
     /* A callback may release the caller's reference while others are still to run. */
     state_retain(&f->state);
-    if (code == 0 && size != 0) memcpy(result, value, size);
-    filch__future_set_outcome(f, code, text);
+    if (value != NULL && size != 0) memcpy(result, value, size);
     filch__future_finish(f, LIFE_FINISHED, true, NULL, NULL);
+}
+
+void filch__promise_publish(filch_future *f, int code, char *text, const void *value) {
+    filch__future_set_outcome(f, code, text);
+    publish(f, value);
+}
+
+void filch__promise_publish_as(filch_future *f, filch_future *other) {
+    size_t size;
+    int code = filch__future_code(other);
+    f->outcome = other->outcome;
+    other->outcome = filch__outcome_of_code(code);
+    publish(f, code == 0 ? filch__future_result(other, &size) : NULL);
 }
 
 int filch_promise(size_t result_size, filch_future **future) {
