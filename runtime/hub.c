@@ -23,7 +23,9 @@ static struct filch__slot closed;
 #define CLOSED (&closed)
 
 struct filch__hub *filch__hub_create(void) {
-    return filch__alloc_zeroed(sizeof(struct filch__hub));
+    struct filch__hub *hub = filch__alloc(sizeof *hub);
+    if (hub != NULL) *hub = (struct filch__hub){.callbacks = NULL};
+    return hub;
 }
 
 void filch__hub_free(struct filch__hub *hub) {
