@@ -5,6 +5,7 @@
 #define FILCH_TASK_H
 
 #include <filch/export.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Runs submitted tasks. Opaque; made by filch_thread_executor. */
@@ -95,6 +96,26 @@ FILCH_API int filch_blocking_end(void);
  * Ownership: the text is copied; where there is no memory for it, the future has the code alone.
  * Threads: the one that runs the task. Since: 0.1. */
 FILCH_API int filch_fail(int code, const char *format, ...) FILCH_PRINTF(2, 3);
+
+/* Inside a task: memory for a result that may be larger than result_size, of any size that is known only now.
+ * The reader sees it with filch_future_result_view, without a copy; filch_future_result gives the result_size
+ * bytes as always.
+ *
+ * size     bytes, 0 or more
+ * Returns  size bytes, aligned like max_align_t, with arbitrary contents; NULL if there is no memory, or
+ *          outside of a task (filch_last_error says which).
+ * Ownership: the future's, from the task's end on, if that returns 0; freed with it, and at once if the
+ * task fails. A further call in the same task frees what the one before gave.
+ * Threads: the one that runs the task. Since: 0.1. */
+FILCH_API void *filch_result_alloc(size_t size);
+
+/* Inside a task: has filch_future_request_cancel asked it to end early? A task that never asks is never
+ * disturbed. One that heeds it may return FILCH_ECANCELED, or what it has.
+ *
+ * Returns  false outside of a task, and in callbacks.
+ * Ordering: what the caller of filch_future_request_cancel did before that is seen. Progress: wait-free.
+ * Since: 0.1. */
+FILCH_API bool filch_cancel_requested(void);
 
 /* The executor whose worker the calling thread is.
  *

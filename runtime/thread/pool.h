@@ -214,8 +214,12 @@ static inline void filch__worker_handle(struct filch__worker *w, filch__entry en
         filch__worker_skip(w, f);
 }
 
-/* wait.c: ops->wait, ops->left_stale. */
+/* wait.c: ops->wait and so on, ops->left_stale. */
 int filch__worker_wait(struct filch__self *self, filch_future *f, int64_t deadline);
+int filch__worker_wait_isolated(struct filch__self *self, filch_future *f, int64_t deadline);
+enum filch__help filch__worker_help(struct filch__self *self, filch_future *f, bool run);
+int filch__worker_wait_set(struct filch__self *self, struct filch__gathering *set,
+                           filch_future *only, bool stuck, int64_t deadline);
 void filch__worker_left_stale(struct filch__self *self);
 void filch__worker_blocking_begin(struct filch__self *self);
 void filch__worker_blocking_end(struct filch__self *self);
