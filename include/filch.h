@@ -4,10 +4,13 @@
 #ifndef FILCH_H
 #define FILCH_H
 
+#include <filch/combine.h>
 #include <filch/error.h>
 #include <filch/executor.h>
 #include <filch/future.h>
 #include <filch/map.h>
+#include <filch/promise.h>
+#include <filch/set.h>
 #include <filch/task.h>
 #include <filch/time.h>
 #include <filch/version.h>

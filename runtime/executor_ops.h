@@ -10,6 +10,16 @@
 #include <filch/future.h>
 #include <stdbool.h>
 
+struct filch__gathering;
+
+/* What came of ops->help. */
+enum filch__help {
+    HELP_DONE,     /* the future is done */
+    HELP_BELOW,    /* its task stands lower on the own stack */
+    HELP_NO_STACK, /* it could be run here, were there more stack left */
+    HELP_NONE      /* it is for others */
+};
+
 struct filch__executor_ops {
     /* Accepts a task, or refuses it, and then it never runs. */
     int (*submit)(filch_executor *executor, const filch_task *task, filch_future **future);
@@ -19,9 +29,22 @@ struct filch__executor_ops {
     /* Called on a worker of this room: runs what may be run while it waits, then parks, until the
      * future is done (0), the absolute deadline has passed (FILCH_ETIMEDOUT), or it cannot wait. */
     int (*wait)(struct filch__self *self, filch_future *future, int64_t deadline);
+    /* The same, but runs nothing than the awaited task itself. */
+    int (*wait_isolated)(struct filch__self *self, filch_future *future, int64_t deadline);
+    /* Called on a worker of this room: if `run`, claims and runs the future's task, if that has not started
+     * and is of this executor. */
+    enum filch__help (*help)(struct filch__self *self, filch_future *future, bool run);
+    /* As wait, until the gathering is ready. `only`: the one future that can make it so, or NULL. `stuck`: all
+     * that can do so need this worker's stack, or a spare worker. */
+    int (*wait_set)(struct filch__self *self, struct filch__gathering *set, filch_future *only,
+                    bool stuck, int64_t deadline);
     /* Called on a worker of this room that has cancelled a task: an entry of its queues may now stand
      * for nothing, and can be taken off when convenient. */
     void (*left_stale)(struct filch__self *self);
+    /* Called on a worker of this room whose self->blocking has become other than 0, or 0 again: others may run
+     * in its place meanwhile. */
+    void (*blocking_begin)(struct filch__self *self);
+    void (*blocking_end)(struct filch__self *self);
     int (*shutdown)(filch_executor *executor, unsigned flags);
     /* After a shutdown that has waited: frees the executor. */
     void (*destroy)(filch_executor *executor);

@@ -7,6 +7,7 @@
 #include "base/point.h"
 #include "error.h"
 #include "executor_ops.h"
+#include "hub.h"
 #include "os/clock.h"
 #include "os/futex.h"
 #include "os/memory.h"
@@ -16,6 +17,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+struct filch__home filch__home_standalone;
 
 struct filch__home *filch__home_create(int64_t spin) {
     struct filch__home *home = filch__alloc_zeroed(sizeof *home);
@@ -41,7 +44,11 @@ cold void filch__future_free_slow(filch_future *f) {
         filch__free(filch__outcome_record(f->outcome)->text);
         filch__free(filch__outcome_record(f->outcome));
     }
-    filch__slab_free(f);
+    filch__hub_free(f->hub);
+    if ((state_constant(&f->state) & FLAG_STANDALONE) != 0)
+        filch__free(f);
+    else
+        filch__slab_free(f);
 }
 
 void filch__future_discard(filch_future *f) {
@@ -55,33 +62,8 @@ cold void filch__future_set_outcome(filch_future *f, int code, char *text) {
         f->outcome = filch__outcome_of_code(code);
         return;
     }
-    *record = (struct filch__outcome){code, text};
+    *record = (struct filch__outcome){.code = code, .text = text};
     f->outcome = (uint64_t)(uintptr_t)record;
-}
-
-/* The callbacks that were added, oldest first; the caller owns them. */
-static struct filch__callback *take_callbacks(filch_future *f) {
-    struct filch__callback *node = exchange_acquire(&f->callbacks, NULL); /* F8 <- F7 */
-    struct filch__callback *oldest = NULL;
-    while (node != NULL) {
-        struct filch__callback *next = node->next;
-        node->next = oldest;
-        oldest = node;
-        node = next;
-    }
-    return oldest;
-}
-
-static void run_callbacks(filch_future *f) {
-    struct filch__callback *node = take_callbacks(f);
-    while (node != NULL) {
-        struct filch__callback *next = node->next;
-        filch_done_callback *fn = node->fn;
-        void *context = node->context;
-        filch__free(node);
-        fn(f, context);
-        node = next;
-    }
 }
 
 /* The half of the state word that sleepers sleep on. */
@@ -94,12 +76,13 @@ cold void filch__future_notify(filch_future *f, bool drop, void (*before_callbac
                                void *context) {
     uint64_t s = state_look(&f->state);
     if (s & FLAG_SLEEPERS) filch__futex_wake(sleep_half(f), INT_MAX);
-    if (s & FLAG_CALLBACKS) {
+    if (s & FLAG_HUB) filch__hub_notify(f);
+    if ((s & FLAG_HUB) && filch__hub_has_callbacks(f)) {
         struct filch__self *self = filch__self();
         struct filch__run *below = self == NULL ? NULL : self->run;
         if (before_callbacks != NULL) before_callbacks(context);
         if (self != NULL) self->run = NULL; /* a callback is no part of a task */
-        run_callbacks(f);
+        filch__hub_run_callbacks(f);
         if (self != NULL) self->run = below;
     }
     if (drop) filch__future_drop(f);
@@ -114,9 +97,10 @@ static void destroy_unstarted(filch_future *f) {
 }
 
 void filch__future_await_ending(filch_future *f) {
-    enum filch__life life = state_life(state_look(&f->state));
-    if (unlikely(life == LIFE_CANCELLING || life == LIFE_FAILING) && !filch__is_ending(f))
-        filch__future_sleep(f, FILCH_FOREVER);
+    uint64_t state = state_look(&f->state);
+    bool ending = state_life(state) == LIFE_CANCELLING ||
+                  (state_life(state) == LIFE_ENDING && (state & FLAG_STANDALONE) == 0);
+    if (unlikely(ending) && !filch__is_ending(f)) filch__future_sleep(f, FILCH_FOREVER);
 }
 
 bool filch__future_try_cancel(filch_future *f) {
@@ -129,6 +113,16 @@ bool filch__future_try_cancel(filch_future *f) {
     filch__future_set_outcome(f, FILCH_ECANCELED, NULL);
     filch__future_finish(f, LIFE_CANCELLED, true, NULL, NULL);
     return true;
+}
+
+char *filch__text_format(const char *format, va_list arguments) {
+    va_list again;
+    va_copy(again, arguments);
+    int length = vsnprintf(NULL, 0, format, arguments);
+    char *text = length < 0 ? NULL : filch__alloc((size_t)length + 1);
+    if (text != NULL) vsnprintf(text, (size_t)length + 1, format, again);
+    va_end(again);
+    return text;
 }
 
 static char *copy_text(const char *text) {
@@ -168,26 +162,38 @@ bool filch__future_sleep(filch_future *f, int64_t deadline) {
     return true;
 }
 
-/* Waits for the end. 0, or why it was not waited for. */
-static int await(filch_future *f, filch_nanoseconds timeout) {
-    static const char late[] =
-        "the time was over before the future was done: wait longer, or cancel it";
-    if (likely(state_is_done(state_look(&f->state)))) return 0;
+static cold int timed_out(void) {
+    return filch__error_constant(
+        FILCH_ETIMEDOUT, "the time was over before the future was done: wait longer, or cancel it");
+}
+
+static noinline int await_unfinished(filch_future *f, int64_t deadline, bool isolated) {
     struct filch__self *self = filch__self();
-    if (timeout <= 0) return filch__error_constant(FILCH_ETIMEDOUT, late);
-    int64_t deadline = filch__deadline(timeout);
+    if (deadline <= 0) return timed_out();
     if (self != NULL) {
-        int rc = self->executor->ops->wait(self, f, deadline);
-        return rc == FILCH_ETIMEDOUT ? filch__error_constant(rc, late) : rc;
+        const struct filch__executor_ops *ops = self->executor->ops;
+        int rc = (isolated ? ops->wait_isolated : ops->wait)(self, f, deadline);
+        return rc == FILCH_ETIMEDOUT ? timed_out() : rc;
     }
-    if (filch__future_spin(f, filch__future_home(f)->spin, deadline)) return 0;
-    if (filch__future_sleep(f, deadline)) return 0;
-    return filch__error_constant(FILCH_ETIMEDOUT, late);
+    int64_t spin = load_relaxed(&filch__future_home(f)->spin); /* relaxed: a constant */
+    if (filch__future_spin(f, spin, deadline) || filch__future_sleep(f, deadline)) return 0;
+    return timed_out();
+}
+
+int filch__future_await(filch_future *f, int64_t deadline) {
+    if (likely(state_is_done(state_look(&f->state)))) return 0;
+    return await_unfinished(f, deadline, false);
+}
+
+/* Waits for the end. 0, or why it was not waited for. */
+static inline int await(filch_future *f, filch_nanoseconds timeout) {
+    if (likely(state_is_done(state_look(&f->state)))) return 0;
+    return await_unfinished(f, filch__deadline_or_poll(timeout), false);
 }
 
 static const char *text_of(filch_future *f) {
-    if (filch__outcome_is_plain(f->outcome)) return filch_error_text(filch__future_code(f));
-    return filch__outcome_record(f->outcome)->text;
+    const char *text = filch__future_own_text(f);
+    return text != NULL ? text : filch_error_text(filch__future_code(f));
 }
 
 static cold int report_failure(filch_future *f) {
@@ -198,10 +204,8 @@ static cold int report_failure(filch_future *f) {
     return filch__error(code, "%s", text_of(f));
 }
 
-int filch_future_result(filch_future *f, void *result, filch_nanoseconds timeout) {
-    if (f == NULL)
-        return filch__error_constant(FILCH_EINVAL, "filch_future_result: the future is NULL");
-    int rc = await(f, timeout);
+/* The result of a future that is done, unless it was not waited for (rc). */
+static inline int give_result(filch_future *f, void *result, int rc) {
     if (unlikely(rc != 0)) return rc;
     if (unlikely(filch__future_code(f) != 0)) return report_failure(f);
     if (result != NULL) {
@@ -215,11 +219,61 @@ int filch_future_result(filch_future *f, void *result, filch_nanoseconds timeout
     return 0;
 }
 
-int filch_future_error(filch_future *f, filch_error *error, filch_nanoseconds timeout) {
+static cold int no_future(const char *call) {
+    return filch__error(FILCH_EINVAL, "%s: the future is NULL", call);
+}
+
+int filch_future_result(filch_future *f, void *result, filch_nanoseconds timeout) {
+    if (f == NULL) return no_future("filch_future_result");
+    return give_result(f, result, await(f, timeout));
+}
+
+int filch_future_result_until(filch_future *f, void *result, filch_nanoseconds deadline) {
+    if (f == NULL) return no_future("filch_future_result_until");
+    return give_result(f, result, filch__future_await(f, filch__until_or_poll(deadline)));
+}
+
+static int await_isolated(filch_future *f, int64_t deadline) {
+    return state_is_done(state_look(&f->state)) ? 0 : await_unfinished(f, deadline, true);
+}
+
+int filch_future_result_isolated(filch_future *f, void *result, filch_nanoseconds timeout) {
+    if (f == NULL) return no_future("filch_future_result_isolated");
+    return give_result(f, result, await_isolated(f, filch__deadline_or_poll(timeout)));
+}
+
+int filch_future_result_isolated_until(filch_future *f, void *result, filch_nanoseconds deadline) {
+    if (f == NULL) return no_future("filch_future_result_isolated_until");
+    return give_result(f, result, await_isolated(f, filch__until_or_poll(deadline)));
+}
+
+static int view_until(filch_future *f, const void **data, size_t *size, int64_t deadline) {
+    if (f == NULL || data == NULL || size == NULL)
+        return filch__error(FILCH_EINVAL, "filch_future_result_view: %s is NULL",
+                            f == NULL ? "the future" : "the place for the data or the size");
+    int rc = filch__future_await(f, deadline);
+    if (rc != 0) return rc;
+    if (filch__future_code(f) != 0) return report_failure(f);
+    size_t bytes;
+    *data = filch__future_view(f, &bytes);
+    *size = bytes;
+    return 0;
+}
+
+int filch_future_result_view(filch_future *f, const void **data, size_t *size) {
+    return view_until(f, data, size, FILCH_FOREVER);
+}
+
+int filch_future_result_view_until(filch_future *f, const void **data, size_t *size,
+                                   filch_nanoseconds deadline) {
+    return view_until(f, data, size, filch__until_or_poll(deadline));
+}
+
+static int error_until(filch_future *f, filch_error *error, int64_t deadline) {
     if (f == NULL || error == NULL)
         return filch__error(FILCH_EINVAL, "filch_future_error: %s is NULL",
                             f == NULL ? "the future" : "the place for the error");
-    int rc = await(f, timeout);
+    int rc = filch__future_await(f, deadline);
     if (rc != 0) return rc;
     error->code = filch__future_code(f);
     error->text = text_of(f);
@@ -229,12 +283,20 @@ int filch_future_error(filch_future *f, filch_error *error, filch_nanoseconds ti
     return 0;
 }
 
+int filch_future_error(filch_future *f, filch_error *error, filch_nanoseconds timeout) {
+    return error_until(f, error, filch__deadline_or_poll(timeout));
+}
+
+int filch_future_error_until(filch_future *f, filch_error *error, filch_nanoseconds deadline) {
+    return error_until(f, error, filch__until_or_poll(deadline));
+}
+
 bool filch_future_done(filch_future *f) {
     return f != NULL && state_is_done(state_look(&f->state));
 }
 
 bool filch_future_running(filch_future *f) {
-    return f != NULL && state_life(state_look(&f->state)) == LIFE_RUNNING;
+    return f != NULL && filch__shown_life(state_look(&f->state)) == LIFE_RUNNING;
 }
 
 bool filch_future_cancelled(filch_future *f) {
@@ -245,12 +307,18 @@ bool filch_future_cancel(filch_future *f) {
     if (f == NULL) return false;
     struct filch__self *self = filch__self();
     if (filch__future_try_cancel(f)) {
-        if (self != NULL) self->executor->ops->left_stale(self);
+        bool queued = (state_constant(&f->state) & FLAG_STANDALONE) == 0;
+        if (self != NULL && queued) self->executor->ops->left_stale(self);
         return true;
     }
     filch__future_await_ending(f);
     enum filch__life life = state_life(state_look(&f->state));
     return life == LIFE_CANCELLED || life == LIFE_CANCELLING;
+}
+
+bool filch_future_request_cancel(filch_future *f) {
+    if (f == NULL) return false;
+    return filch_future_cancel(f) || state_request(&f->state);
 }
 
 int filch_future_add_done_callback(filch_future *f, filch_done_callback *fn, void *context) {
@@ -262,18 +330,19 @@ int filch_future_add_done_callback(filch_future *f, filch_done_callback *fn, voi
         return 0;
     }
     struct filch__callback *node = filch__alloc(sizeof *node);
-    if (node == NULL)
+    struct filch__hub *hub = node == NULL ? NULL : filch__hub_get(f);
+    if (hub == NULL) {
+        filch__free(node);
         return filch__error_constant(FILCH_ENOMEM, "filch_future_add_done_callback: no memory");
+    }
     node->fn = fn;
     node->context = context;
     /* As soon as the node is there it may run, and release the caller's reference. */
     state_retain(&f->state);
-    node->next = load_relaxed(&f->callbacks);                   /* relaxed: only handed on */
-    while (!cas_weak_release(&f->callbacks, &node->next, node)) /* F7 -> F8 */
-        continue;
+    filch__hub_add_callback(hub, node);
     POINT("future.callback.pushed");
     /* If the end came first, whoever finished may have looked at the flag before it was set. */
-    if (state_is_done(state_add_flag(&f->state, FLAG_CALLBACKS))) run_callbacks(f);
+    if (state_is_done(state_add_flag(&f->state, FLAG_HUB))) filch__hub_run_callbacks(f);
     filch__future_drop(f);
     return 0;
 }

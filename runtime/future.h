@@ -4,7 +4,6 @@
  *          worker starts it (future_state.h), runs it (task.h) and finishes it here.
  * State    see the rules R1 to R6 of future_state.h.
  * Orders
- *   F7 cas_release callbacks (push) -> F8 exchange_acquire callbacks (take): the node's content
  *   H1 fetch_sub_acq_rel references (home) -> H1 fetch_sub_acq_rel references (home): the last frees it
  * Memory   one slab object of 64, 96 or 128 bytes: 32 of header, then the payload: the argument, then the
  *          result, each at a multiple of 16. An argument and a result of up to 16 bytes each lie in one
@@ -18,6 +17,7 @@
 #include "future_state.h"
 #include "reclaim/stack.h"
 #include <filch/future.h>
+#include <stdarg.h>
 
 /* What futures need of their executor, and what therefore outlives it. */
 struct filch__home {
@@ -37,13 +37,11 @@ struct filch__extra {
 /* How a task ended, where that is more than a code. */
 struct filch__outcome {
     int code;
-    char *text; /* of filch_fail, or why the executor broke; owned; or NULL */
-};
-
-struct filch__callback {
-    struct filch__callback *next;
-    filch_done_callback *fn;
-    void *context;
+    bool
+        has_data; /* of filch_result_alloc: it stands in the place of the result for whoever views it */
+    char *text;  /* of filch_fail, or why the executor broke; owned; or NULL */
+    size_t size; /* bytes of data */
+    _Alignas(max_align_t) char data[];
 };
 
 struct filch_future {
@@ -52,8 +50,11 @@ struct filch_future {
         filch_task_fn *fn; /* until the task has run */
         uint64_t outcome;  /* then: OUTCOME_PLAIN with a code, or the address of a filch__outcome */
     };
-    struct filch__link link; /* while it is in an injector, whatever its life is by then */
-    struct filch__callback *callbacks;
+    union {
+        struct filch__link link; /* while it is in an injector, whatever its life is by then */
+        uint64_t owned;          /* of a promise, constant: not 0: only the library completes it */
+    };
+    struct filch__hub *hub; /* hub.h; NULL until somebody wants to be told of the end */
     /* payload */
 };
 
@@ -81,11 +82,29 @@ static inline int filch__future_code(const filch_future *f) {
     return filch__outcome_record(outcome)->code;
 }
 
+/* The text with which it ended, or NULL if that is the one of the code alone. For a future that is done. */
+static inline const char *filch__future_own_text(const filch_future *f) {
+    return filch__outcome_is_plain(f->outcome) ? NULL : filch__outcome_record(f->outcome)->text;
+}
+
+/* The life that the caller is shown: a promise that is just being completed still runs. */
+static inline enum filch__life filch__shown_life(uint64_t state) {
+    enum filch__life life = state_life(state);
+    if (life == LIFE_ENDING) return (state & FLAG_STANDALONE) != 0 ? LIFE_RUNNING : LIFE_PENDING;
+    return life == LIFE_CANCELLING ? LIFE_PENDING : life;
+}
+
 static inline size_t filch__round_up(size_t size) {
     return (size + FILCH__ALIGNMENT - 1) & ~(size_t)(FILCH__ALIGNMENT - 1);
 }
 
+/* Nanoseconds that a waiter spins where nobody says otherwise, with more than one CPU. */
+#define FILCH__SPIN_DEFAULT 10000
+/* The home of promises. */
+extern struct filch__home filch__home_standalone;
 static inline struct filch__home *filch__future_home(const filch_future *f) {
+    if (unlikely((state_constant(&f->state) & FLAG_STANDALONE) != 0))
+        return &filch__home_standalone;
     return filch__slab_home(f);
 }
 
@@ -119,6 +138,15 @@ static inline void *filch__future_result(filch_future *f, size_t *size) {
     return (char *)filch__future_payload(f) + state_result_offset(constant);
 }
 
+/* What a reader of a future that is done is shown as its value, and its size. */
+static inline const void *filch__future_view(filch_future *f, size_t *size) {
+    struct filch__outcome *record = filch__outcome_record(f->outcome);
+    if (likely(filch__outcome_is_plain(f->outcome)) || !record->has_data)
+        return filch__future_result(f, size);
+    *size = record->size;
+    return record->data;
+}
+
 struct filch__home *filch__home_create(int64_t spin);
 void filch__home_retain(struct filch__home *home);
 /* Has the form of a slab's home_release. */
@@ -149,7 +177,7 @@ filch__future_create(struct filch__heap *heap, const filch_task *task, uint64_t 
         filch__slab_alloc(heap, filch__slab_class(FILCH__FUTURE_HEADER + units * FILCH__ALIGNMENT));
     if (unlikely(f == NULL)) return NULL;
     f->fn = task->fn;
-    f->callbacks = NULL;
+    f->hub = NULL;
     if (likely(task->arg_size == sizeof(uint64_t)))
         __builtin_memcpy(filch__future_payload(f), task->arg, sizeof(uint64_t));
     else if (task->arg_size != 0)
@@ -171,7 +199,8 @@ static inline void filch__future_disown_arg(filch_future *f) {
 void filch__future_free_slow(filch_future *f);
 /* Frees a future to which there is no reference any more. */
 static inline void filch__future_free(filch_future *f) {
-    if (unlikely((state_constant(&f->state) & FLAG_EXTRA) != 0 ||
+    uint64_t s = load_relaxed(&f->state); /* relaxed: the caller has seen that it is the last */
+    if (unlikely((s & (FLAG_EXTRA | FLAG_HUB | FLAG_STANDALONE)) != 0 ||
                  !filch__outcome_is_plain(f->outcome)))
         filch__future_free_slow(f);
     else
@@ -181,8 +210,8 @@ static inline void filch__future_drop(filch_future *f) {
     if (state_release(&f->state)) filch__future_free(f);
 }
 
-/* The rest of a finish when there is somebody to tell: sleepers are woken, callbacks run, and with `drop`
- * the caller's reference is given back. */
+/* The rest of a finish when there is somebody to tell: sleepers are woken, waiters for sets told, callbacks
+ * run, and with `drop` the caller's reference is given back. */
 void filch__future_notify(filch_future *f, bool drop, void (*before_callbacks)(void *context),
                           void *context);
 /* After start, fail or cancel, and after the argument was destroyed: the end is published, sleepers are
@@ -206,6 +235,9 @@ static inline void filch__future_destroy_arg(filch_future *f) {
  * takes over (frees it where there is no memory). */
 void filch__future_set_outcome(filch_future *f, int code, char *text);
 
+/* A text in memory of its own, or NULL. */
+char *filch__text_format(const char *format, va_list arguments) FILCH_PRINTF(1, 0);
+
 /* Cancels if pending; true if this call did it. */
 bool filch__future_try_cancel(filch_future *f);
 /* If another thread is about to cancel or fail it, and not this one: waits until it is done. */
@@ -213,6 +245,8 @@ void filch__future_await_ending(filch_future *f);
 /* Ends it with EBROKEN if pending; `cause` is copied. */
 bool filch__future_try_fail(filch_future *f, const char *cause);
 
+/* Waits as filch_future_result does. 0, or why it was not waited for, with the text. Deadlines: os/clock.h. */
+int filch__future_await(filch_future *f, int64_t deadline);
 /* Sleeps until the future is done or the absolute deadline has passed; false: the deadline. */
 bool filch__future_sleep(filch_future *f, int64_t deadline);
 /* Spins at most `spin` nanoseconds, and not past the deadline; true: done. */

@@ -2,17 +2,22 @@
  *
  *            start                      finish
  *   PENDING --------------> RUNNING --------------> FINISHED
- *      |  \                                            ^
- *      |   \  fail          FAILING ---- finish -------+      (the executor broke)
- *      |    +-------------->
- *      |     cancel         CANCELLING - finish -----> CANCELLED
- *      +------------------->
+ *      |  \                    | end                   ^
+ *      |   \  fail, end        v                       |
+ *      |    +-------------> ENDING ------ finish ------+
+ *      |     cancel
+ *      +------------------> CANCELLING -- finish ----> CANCELLED
+ *
+ * ENDING is the way of an executor that broke (fail), and of a promise (end).
  *
  * Bits     0-2   life; bit 0 is set in the final ones.
  *          3     SLEEPERS: a thread may sleep on the low half. Set by a waiter; never cleared. Legal to
  *                set in any life (a waiter that sets it after the end sees that and does not sleep).
- *          4     CALLBACKS: the list of callbacks has been added to. As SLEEPERS.
+ *          4     HUB: somebody wants to be told of the end (hub.h), or did. As SLEEPERS.
+ *          5     REQUESTED: the task that runs is asked to end early. Set by anybody while RUNNING; illegal to
+ *                set in any other life; never cleared.
  *          6     EXTRA: the payload is a pointer to the rare parts (future.h). Constant.
+ *          7     STANDALONE: a promise, of no executor and in no slab (promise.c). Constant.
  *          8-21  the worker that runs or ran the task, plus one; 0 if none did. Set by start.
  *          22-24 size of the argument, in units of 16 bytes, rounded up. Constant.
  *          25-31 size of the result, bytes. Constant.
@@ -23,26 +28,30 @@
  *   PENDING    RUNNING     start: the worker that took its     runs the task, then finish
  *                          entry, or one that waits for it
  *   PENDING    CANCELLING  cancel: anybody                     destroys the argument, then finish
- *   PENDING    FAILING     fail: who breaks the executor       destroys the argument, then finish
+ *   PENDING    ENDING      fail: who breaks the executor       destroys the argument, then finish
+ *   PENDING    ENDING      end: who completes the promise      writes the result, then finish
+ *   RUNNING    ENDING      end: the same                       the same
  *   RUNNING    FINISHED    finish: who started                 see enum filch__after_finish
- *   FAILING    FINISHED    finish: who failed it               the same
+ *   ENDING     FINISHED    finish: who made it ENDING          the same
  *   CANCELLING CANCELLED   finish: who cancelled               the same
  *
  * Rules    R1 sizes, extra: written before the future is shared, then constant.
  *          R2 The argument, and fn, which the outcome replaces: after start, cancel or fail, only whoever
  *             made that transition.
- *          R3 result, outcome: while RUNNING, FAILING or CANCELLING only whoever made that transition;
+ *          R3 result, outcome: while RUNNING, ENDING or CANCELLING only whoever made that transition (of a
+ *             promise: not while RUNNING);
  *             constant and readable by all from the end on.
- *          R4 callbacks: pushed by any holder of a reference; taken by exchange.
+ *          R4 hub: installed once, by any holder of a reference; see hub.h.
  *          R5 An entry in a queue owns a reference. Whoever takes the entry owns it then.
  *          R6 After a finish that says GONE the future may already be freed.
  * Orders
- *   F1 cas_acquire state (start, cancel, fail) -> F2 cas_acq_rel state (finish): whoever finishes is who started
+ *   F1 cas_acquire state (start, cancel, fail, end, request) -> F2 cas_acq_rel state (finish): whoever finishes is who started
  *   F9 cas_acq_rel state (start, fencing) -> F2 cas_acq_rel state (finish): as F1
  *   F2 cas_acq_rel state (finish) -> F3 load_acquire state (look): result, code and text
  *   F2 cas_acq_rel state (finish) -> F4 fetch_or_acq_rel state (add flag): one that comes late sees the end
  *   F4 fetch_or_acq_rel state (add flag) -> F2 cas_acq_rel state (finish): a flag that is in time is seen, and what it announces
  *   F5 cas_release state (release) -> F3 load_acquire state (look): who finds itself the last sees all others' accesses
+ *   F9 cas_acq_rel state (request) -> F3 load_acquire state (look): what the one who asks did before
  *   F6 cas_relaxed state (retain) -> F5 cas_release state (release): a count; the reference that is copied keeps the future
  * Progress every transition is lock-free: a CAS fails only because another one has succeeded. */
 #ifndef FILCH_FUTURE_STATE_H
@@ -59,7 +68,7 @@ enum filch__life {
     LIFE_PENDING = 0,
     LIFE_RUNNING = 2,
     LIFE_CANCELLING = 4,
-    LIFE_FAILING = 6,
+    LIFE_ENDING = 6,
     LIFE_FINISHED = 1,
     LIFE_CANCELLED = 3
 };
@@ -67,8 +76,10 @@ enum filch__life {
 #define LIFE_MASK UINT64_C(7)
 #define LIFE_DONE UINT64_C(1)
 #define FLAG_SLEEPERS UINT64_C(8)
-#define FLAG_CALLBACKS UINT64_C(16)
+#define FLAG_HUB UINT64_C(16)
+#define FLAG_REQUESTED UINT64_C(32)
 #define FLAG_EXTRA UINT64_C(64)
+#define FLAG_STANDALONE UINT64_C(128)
 #define RUNNER_SHIFT 8
 #define RUNNER_MASK UINT64_C(0x3fff)
 #define ARG_SHIFT 22
@@ -76,7 +87,8 @@ enum filch__life {
 #define RESULT_SHIFT 25
 #define RESULT_MASK UINT64_C(0x7f)
 /* What is set before the future is shared, and then stays. */
-#define STATE_CONSTANT (FLAG_EXTRA | ARG_MASK << ARG_SHIFT | RESULT_MASK << RESULT_SHIFT)
+#define STATE_CONSTANT                                                                             \
+    (FLAG_EXTRA | FLAG_STANDALONE | ARG_MASK << ARG_SHIFT | RESULT_MASK << RESULT_SHIFT)
 #define REFERENCE_SHIFT 32
 #define REFERENCE_BITS COUNTER_BITS(32, 3)
 #define REFERENCE_ONE (UINT64_C(1) << REFERENCE_SHIFT)
@@ -155,24 +167,44 @@ static inline bool state_start_fencing(uint64_t *word, int runner) {
 static inline bool state_cancel(uint64_t *word) {
     return state_leave_pending(word, LIFE_CANCELLING);
 }
-/* PENDING to FAILING. */
+/* PENDING to ENDING. */
 static inline bool state_fail(uint64_t *word) {
-    return state_leave_pending(word, LIFE_FAILING);
+    return state_leave_pending(word, LIFE_ENDING);
+}
+/* The start of a promise, which several may try although there is one reference. */
+static inline bool state_start_promise(uint64_t *word) {
+    return state_leave_pending(word, LIFE_RUNNING);
+}
+/* PENDING or RUNNING to ENDING, of a promise. */
+static inline bool state_end(uint64_t *word) {
+    uint64_t s = load_acquire(word); /* F3 <- F2, F5 */
+    do {
+        if (state_life(s) != LIFE_PENDING && state_life(s) != LIFE_RUNNING) return false;
+    } while (!cas_acquire(word, &s, s | LIFE_ENDING)); /* F1 -> F2 */
+    return true;
+}
+/* Asks for an early end. False: it does not run. */
+static inline bool state_request(uint64_t *word) {
+    uint64_t s = load_acquire(word); /* F3 <- F2, F5, F9 */
+    do {
+        if (state_life(s) != LIFE_RUNNING) return false;
+    } while (!cas_acq_rel(word, &s, s | FLAG_REQUESTED)); /* F9 -> F3 */
+    return true;
 }
 
 enum filch__after_finish {
     AFTER_GONE, /* nothing; the caller's reference is given back, if it asked for that */
     AFTER_LAST, /* the caller's reference was the last one: free the future; its state was not changed */
-    AFTER_NOTIFY /* wake sleepers, run callbacks, then give the reference back */
+    AFTER_NOTIFY /* wake sleepers, tell the hub, then give the reference back */
 };
 
-/* The end of RUNNING, FAILING (final: FINISHED) or CANCELLING (CANCELLED). With `drop` it gives back the
+/* The end of RUNNING, ENDING (final: FINISHED) or CANCELLING (CANCELLED). With `drop` it gives back the
  * caller's reference in the same step, if nobody is to be told. */
 static inline enum filch__after_finish state_finish(uint64_t *word, enum filch__life final,
                                                     bool drop) {
     uint64_t s = load_acquire(word); /* F3 <- F2, F5 */
     for (;;) {
-        bool notify = (s & (FLAG_SLEEPERS | FLAG_CALLBACKS)) != 0;
+        bool notify = (s & (FLAG_SLEEPERS | FLAG_HUB)) != 0;
         uint64_t references = state_references(s);
         if (!notify && drop && references == 1) return AFTER_LAST;
         uint64_t less = !notify && drop && references != REFERENCES_MAX ? REFERENCE_ONE : 0;
@@ -182,7 +214,7 @@ static inline enum filch__after_finish state_finish(uint64_t *word, enum filch__
     }
 }
 
-/* Announces a sleeper or a callback. Returns the state before. */
+/* Announces a sleeper, or something in the hub. Returns the state before. */
 static inline uint64_t state_add_flag(uint64_t *word, uint64_t flag) {
     return fetch_or_acq_rel(word, flag); /* F4 -> F2; F4 <- F2 */
 }

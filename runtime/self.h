@@ -13,9 +13,10 @@
 /* A task that runs, on the stack of the worker that runs it. */
 struct filch__run {
     filch_future *future;
-    struct filch__run *below; /* the one that waits below on the same stack, or NULL */
-    char *text;               /* what filch_fail was given last; owned */
-    int64_t base;             /* where the room's queue stood when the task started */
+    struct filch__run *below;     /* the one that waits below on the same stack, or NULL */
+    char *text;                   /* what filch_fail was given last; owned */
+    struct filch__outcome *block; /* what filch_result_alloc gave last; owned */
+    int64_t base;                 /* where the room's queue stood when the task started */
 };
 
 /* A worker of some executor; embedded in the room's own worker. */
@@ -23,6 +24,7 @@ struct filch__self {
     filch_executor *executor;
     int index;
     struct filch__run *run; /* the innermost task that runs, or NULL */
+    uint32_t blocking;      /* filch_blocking_begin without end, of what runs innermost */
 };
 
 /* On the stack of a thread that drains an executor, or ends a future that has not started: code of the

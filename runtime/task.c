@@ -4,9 +4,9 @@
 #include "task.h"
 
 #include "error.h"
+#include "executor_ops.h"
 #include "os/memory.h"
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 cold int filch__task_refuse(const filch_task *task) {
@@ -39,13 +39,19 @@ filch_future *filch__future_create_rare(struct filch__heap *heap, const filch_ta
     extra->result_size = task->result_size;
     if (task->arg_size != 0) memcpy(extra->arg, task->arg, task->arg_size);
     f->fn = task->fn;
-    f->callbacks = NULL;
+    f->hub = NULL;
     *(struct filch__extra **)filch__future_payload(f) = extra;
     state_init(&f->state, references, FLAG_EXTRA);
     return f;
 }
 
-cold void filch__task_ended(filch_future *f, int rc, char *text) {
+cold void filch__task_ended(filch_future *f, int rc, char *text, struct filch__outcome *block) {
+    if (rc == 0 && block != NULL) {
+        block->text = text;
+        f->outcome = (uint64_t)(uintptr_t)block;
+        return;
+    }
+    filch__free(block); /* a result that nobody can read */
     filch__future_set_outcome(f, rc >= 0 || filch__error_is_own(rc) ? rc : FILCH_EINVAL, text);
 }
 
@@ -61,19 +67,55 @@ void filch__task_run_rare(struct filch__self *self, filch_future *f, int64_t bas
 int filch_fail(int code, const char *format, ...) {
     struct filch__self *self = filch__self();
     if (self == NULL || self->run == NULL || format == NULL) return code;
-    va_list arguments, again;
+    va_list arguments;
     va_start(arguments, format);
-    va_copy(again, arguments);
-    int length = vsnprintf(NULL, 0, format, arguments);
+    char *text = filch__text_format(format, arguments);
     va_end(arguments);
-    char *text = length < 0 ? NULL : filch__alloc((size_t)length + 1);
     if (text != NULL) {
-        vsnprintf(text, (size_t)length + 1, format, again);
         filch__free(self->run->text);
         self->run->text = text;
     }
-    va_end(again);
     return code;
+}
+
+int filch_blocking_begin(void) {
+    struct filch__self *self = filch__self();
+    if (self != NULL && self->blocking++ == 0) self->executor->ops->blocking_begin(self);
+    return 0;
+}
+
+int filch_blocking_end(void) {
+    struct filch__self *self = filch__self();
+    if (self == NULL) return 0;
+    if (self->blocking == 0)
+        return filch__error_constant(
+            FILCH_ESTATE, "filch_blocking_end: there was no filch_blocking_begin in this task");
+    if (--self->blocking == 0) self->executor->ops->blocking_end(self);
+    return 0;
+}
+
+void *filch_result_alloc(size_t size) {
+    struct filch__self *self = filch__self();
+    struct filch__outcome *block = NULL;
+    if (self == NULL || self->run == NULL) {
+        filch__error_constant(FILCH_EINVAL, "filch_result_alloc: called outside of a task");
+        return NULL;
+    }
+    if (size <= FILCH__SIZE_LIMIT) block = filch__alloc(sizeof *block + size);
+    if (block == NULL) {
+        filch__error(FILCH_ENOMEM, "filch_result_alloc: there is no memory for %zu bytes", size);
+        return NULL;
+    }
+    *block = (struct filch__outcome){.has_data = true, .size = size};
+    filch__free(self->run->block);
+    self->run->block = block;
+    return block->data;
+}
+
+bool filch_cancel_requested(void) {
+    struct filch__self *self = filch__self();
+    if (self == NULL || self->run == NULL) return false;
+    return (state_look(&self->run->future->state) & FLAG_REQUESTED) != 0;
 }
 
 filch_executor *filch_current_executor(void) {

@@ -5,15 +5,15 @@
 #include "future.h"
 #include "self.h"
 
-/* Keeps what a task has returned, and the text of filch_fail or NULL. */
-void filch__task_ended(filch_future *f, int rc, char *text);
+/* Keeps what a task has returned, the text of filch_fail or NULL, and the block of filch_result_alloc or NULL. */
+void filch__task_ended(filch_future *f, int rc, char *text, struct filch__outcome *block);
 /* The same as filch__task_run for a task with rare parts. */
 void filch__task_run_rare(struct filch__self *self, filch_future *f, int64_t base);
 
 /* Calls the function of a future that the caller has started, on a zeroed result, and keeps how it ended. */
 static inline void filch__task_call(struct filch__self *self, filch_future *f, int64_t base,
                                     void *arg, void *result, size_t result_size) {
-    struct filch__run run = {.future = f, .below = self->run, .text = NULL, .base = base};
+    struct filch__run run = {.future = f, .below = self->run, .base = base};
     if (likely(result_size == sizeof(uint64_t)))
         __builtin_memset(result, 0, sizeof(uint64_t));
     else if (result_size != 0)
@@ -21,10 +21,10 @@ static inline void filch__task_call(struct filch__self *self, filch_future *f, i
     self->run = &run;
     int rc = f->fn(arg, result);
     self->run = run.below;
-    if (likely(rc == 0 && run.text == NULL))
+    if (likely(rc == 0 && run.text == NULL && run.block == NULL))
         f->outcome = filch__outcome_of_code(0);
     else
-        filch__task_ended(f, rc, run.text);
+        filch__task_ended(f, rc, run.text, run.block);
 }
 
 /* Runs the task of a future that the caller has started: result zeroed, function called, code and text

@@ -14,6 +14,7 @@
 #include <filch/task.h>
 #include <filch/time.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 /* Who ran a task. */
 typedef struct filch_origin {
@@ -33,6 +34,27 @@ typedef struct filch_error {
     /* Who ran the task. */
     filch_origin origin;
 } filch_error;
+
+/* Where a future is in its life. */
+typedef enum filch_state {
+    FILCH_PENDING = 0,
+    FILCH_RUNNING = 1,
+    FILCH_FINISHED = 2,
+    FILCH_CANCELLED = 3
+} filch_state;
+
+/* A future at one moment. */
+typedef struct filch_snapshot {
+    /* FILCH_PENDING, FILCH_RUNNING, FILCH_FINISHED or FILCH_CANCELLED. */
+    filch_state state;
+    /* What filch_future_result returns once the future is done; 0 before. */
+    int code;
+    /* The value, as filch_future_result_view gives it: for FILCH_FINISHED with code 0; else NULL. Belongs to
+     * the future, valid as long as a reference to it is held. */
+    const void *value;
+    /* Bytes at value; 0 without a value. */
+    size_t size;
+} filch_snapshot;
 
 /* Called when a future is done. */
 typedef void filch_done_callback(filch_future *future, void *context);
@@ -57,6 +79,37 @@ FILCH_BEGIN_DECLS
  * Since: 0.1. */
 FILCH_API int filch_future_result(filch_future *future, void *result, filch_nanoseconds timeout);
 
+/* The same until an absolute time.
+ *
+ * deadline nanoseconds of CLOCK_MONOTONIC; one that is past, or 0 or less, polls; FILCH_FOREVER waits
+ * Since: 0.1. */
+FILCH_API int filch_future_result_until(filch_future *future, void *result,
+                                        filch_nanoseconds deadline);
+
+/* The same as filch_future_result, but a worker runs nothing than the awaited task itself while it waits, no
+ * descendants: for a caller that holds a lock, or has thread-local state in use, that they might meet.
+ * Since: 0.1. */
+FILCH_API int filch_future_result_isolated(filch_future *future, void *result,
+                                           filch_nanoseconds timeout);
+
+/* The same with an absolute deadline, as for filch_future_result_until. Since: 0.1. */
+FILCH_API int filch_future_result_isolated_until(filch_future *future, void *result,
+                                                 filch_nanoseconds deadline);
+
+/* Waits without end, as filch_future_result does, and shows the value where it is, without a copy: what the task
+ * got from filch_result_alloc, or else its result_size bytes.
+ *
+ * data     receives a pointer to the value; not NULL; written on success only, as is *size
+ * size     receives its bytes; not NULL
+ * Returns  as filch_future_result.
+ * Ownership: the future's, valid as long as a reference to it is held. Only to be read.
+ * Progress: blocking. Since: 0.1. */
+FILCH_API int filch_future_result_view(filch_future *future, const void **data, size_t *size);
+
+/* The same with an absolute deadline, as for filch_future_result_until. Since: 0.1. */
+FILCH_API int filch_future_result_view_until(filch_future *future, const void **data, size_t *size,
+                                             filch_nanoseconds deadline);
+
 /* Waits as filch_future_result does and fills *error with how the future ended.
  *
  * error    not NULL; filled on success only
@@ -65,6 +118,35 @@ FILCH_API int filch_future_result(filch_future *future, void *result, filch_nano
  * Since: 0.1. */
 FILCH_API int filch_future_error(filch_future *future, filch_error *error,
                                  filch_nanoseconds timeout);
+
+/* The same with an absolute deadline, as for filch_future_result_until. Since: 0.1. */
+FILCH_API int filch_future_error_until(filch_future *future, filch_error *error,
+                                       filch_nanoseconds deadline);
+
+/* State, code and value, read as one: they belong to the same moment. Does not wait.
+ *
+ * snapshot filled; not NULL
+ * Returns  0; FILCH_EINVAL (one of the two is NULL).
+ * Progress: wait-free. Since: 0.1. */
+FILCH_API int filch_future_snapshot(filch_future *future, filch_snapshot *snapshot);
+
+/* One line on the future as it is now, such as
+ *
+ *     <filch_future 0x55d0c0 pending>
+ *     <filch_future 0x55d0c0 running on worker 2>
+ *     <filch_future 0x55d0c0 finished: 0>
+ *     <filch_future 0x55d0c0 "name of the task" finished: 5 (its text)>
+ *     <filch_future 0x55d0c0 finished: FILCH_EBROKEN>
+ *     <filch_future 0x55d0c0 cancelled>
+ *
+ * For people to read: the form may change.
+ *
+ * buffer   receives at most size bytes, the last one of them 0; NULL only if size is 0
+ * size     bytes at buffer, 0 or more
+ * Returns  the length of the whole line, as snprintf does: it was cut if that is not below size;
+ *          FILCH_EINVAL (future is NULL, or buffer is and size is not 0).
+ * Progress: wait-free. Since: 0.1. */
+FILCH_API int filch_future_describe(filch_future *future, char *buffer, size_t size);
 
 /* Is the future finished or cancelled?
  *
@@ -89,6 +171,14 @@ FILCH_API bool filch_future_cancelled(filch_future *future);
  *          and for NULL.
  * Progress: lock-free. Since: 0.1. */
 FILCH_API bool filch_future_cancel(filch_future *future);
+
+/* Cancels the task if it has not started, or asks it to end early if it runs: filch_cancel_requested() is then
+ * true in it. What the task makes of that is its own affair.
+ *
+ * Returns  true if the future is cancelled, as filch_future_cancel, or runs and is asked; false if it has
+ *          finished, and for NULL.
+ * Progress: lock-free. Since: 0.1. */
+FILCH_API bool filch_future_request_cancel(filch_future *future);
 
 /* Has fn called once when the future is done, in the order added, in the thread that completes or
  * cancels it, outside every lock of the library; at once, in the caller, if it is already done. In a

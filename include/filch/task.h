@@ -5,6 +5,7 @@
 #define FILCH_TASK_H
 
 #include <filch/export.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Runs submitted tasks. Opaque; made by filch_thread_executor. */
@@ -71,6 +72,22 @@ FILCH_API int filch_submit(filch_executor *executor, filch_task_fn *fn, const vo
 FILCH_API int filch_submit_task(filch_executor *executor, const filch_task *task,
                                 filch_future **future);
 
+/* Around a call that blocks for long (a file, a socket, a lock): begin lets a spare worker run in the place of
+ * the calling one, if there is work or as soon as there is, up to the executor's max_spares; end takes the place
+ * back, and for a moment one worker more than max_workers may run. Pairs may be nested; the outermost one
+ * counts. What a task has begun and not ended is ended when it returns. In between every other call is legal.
+ * Outside a worker both do nothing. Neither fails for want of a thread: it is tried again with the next task
+ * that is submitted.
+ *
+ * Returns  0; end: FILCH_ESTATE if the worker has begun nothing.
+ * Threads: any. Progress: lock-free, but to wake or start a worker. Since: 0.1. */
+FILCH_API int filch_blocking_begin(void);
+/* The end of what filch_blocking_begin has begun; see there.
+ *
+ * Returns  0; FILCH_ESTATE if the worker has begun nothing.
+ * Since: 0.1. */
+FILCH_API int filch_blocking_end(void);
+
 /* Inside a task: keeps a text with the future, for filch_future_error, and returns the code, so that
  * a task may end with `return filch_fail(2, "no such file: %s", name);`. The last text stays.
  *
@@ -79,6 +96,26 @@ FILCH_API int filch_submit_task(filch_executor *executor, const filch_task *task
  * Ownership: the text is copied; where there is no memory for it, the future has the code alone.
  * Threads: the one that runs the task. Since: 0.1. */
 FILCH_API int filch_fail(int code, const char *format, ...) FILCH_PRINTF(2, 3);
+
+/* Inside a task: memory for a result that may be larger than result_size, of any size that is known only now.
+ * The reader sees it with filch_future_result_view, without a copy; filch_future_result gives the result_size
+ * bytes as always.
+ *
+ * size     bytes, 0 or more
+ * Returns  size bytes, aligned like max_align_t, with arbitrary contents; NULL if there is no memory, or
+ *          outside of a task (filch_last_error says which).
+ * Ownership: the future's, from the task's end on, if that returns 0; freed with it, and at once if the
+ * task fails. A further call in the same task frees what the one before gave.
+ * Threads: the one that runs the task. Since: 0.1. */
+FILCH_API void *filch_result_alloc(size_t size);
+
+/* Inside a task: has filch_future_request_cancel asked it to end early? A task that never asks is never
+ * disturbed. One that heeds it may return FILCH_ECANCELED, or what it has.
+ *
+ * Returns  false outside of a task, and in callbacks.
+ * Ordering: what the caller of filch_future_request_cancel did before that is seen. Progress: wait-free.
+ * Since: 0.1. */
+FILCH_API bool filch_cancel_requested(void);
 
 /* The executor whose worker the calling thread is.
  *

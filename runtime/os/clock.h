@@ -19,4 +19,13 @@ static inline int64_t filch__deadline(filch_nanoseconds timeout) {
     return timeout > FILCH_FOREVER - now ? FILCH_FOREVER : now + timeout;
 }
 
+/* Deadlines as internal calls take them: absolute; one of 0 or less polls. From a relative timeout: */
+static inline int64_t filch__deadline_or_poll(filch_nanoseconds timeout) {
+    return timeout <= 0 ? 0 : filch__deadline(timeout);
+}
+/* From the caller's absolute one, which polls if it is past: */
+static inline int64_t filch__until_or_poll(filch_nanoseconds deadline) {
+    return deadline > 0 && (deadline == FILCH_FOREVER || deadline > filch__now()) ? deadline : 0;
+}
+
 #endif

@@ -58,6 +58,11 @@ static inline struct filch__link *filch__link_next(struct filch__link *link) {
     return next == NULL ? NULL : container_of(next, struct filch__link, node);
 }
 
+/* Hangs `next`, or nothing, below one that the caller owns. */
+static inline void filch__link_set_next(struct filch__link *link, struct filch__link *next) {
+    link->node.next = next == NULL ? NULL : &next->node;
+}
+
 /* Turns a taken chain round: oldest first. */
 static inline struct filch__link *filch__chain_reverse(struct filch__link *link) {
     struct cds_lfs_node *done = NULL;

@@ -13,7 +13,6 @@
 
 enum { MAX_WORKERS = 4096, DEFAULT_SPARES = 256 };
 _Static_assert(2 * MAX_WORKERS < RUNNER_MASK, "the state of a future has room for every index");
-#define SPIN_DEFAULT 10000
 #define SPIN_MAX 1000000000
 #define STACK_MAX ((size_t)1 << 40)
 #define STACK_MIN ((size_t)16384)
@@ -48,7 +47,7 @@ static always_inline int submit_inside(struct filch__pool *p, struct filch__work
         filch__future_discard(f);
         return no_memory();
     }
-    filch__crew_tell_own(p);
+    filch__crew_tell_own(w);
     if (future != NULL) {
         unsigned ending = filch__pool_ending(p);
         int rc = unlikely(ending != 0) ? take_back(p, f, ending) : 0;
@@ -206,7 +205,12 @@ static const struct filch__executor_ops ops = {
     .submit = submit,
     .submit_plain = submit_plain,
     .wait = filch__worker_wait,
+    .wait_isolated = filch__worker_wait_isolated,
+    .help = filch__worker_help,
+    .wait_set = filch__worker_wait_set,
     .left_stale = filch__worker_left_stale,
+    .blocking_begin = filch__worker_blocking_begin,
+    .blocking_end = filch__worker_blocking_end,
     .shutdown = filch__pool_shutdown,
     .destroy = filch__pool_destroy,
     .stats = stats,
@@ -257,7 +261,7 @@ static size_t stack_size_of(size_t wanted) {
 
 static int64_t spin_of(filch_nanoseconds wanted) {
     if (wanted != 0) return wanted < 0 ? 0 : wanted;
-    return filch__cpus_usable() == 1 ? 0 : SPIN_DEFAULT;
+    return filch__cpus_usable() == 1 ? 0 : FILCH__SPIN_DEFAULT;
 }
 
 static void fill(struct filch__pool *p, const filch_thread_options *o) {

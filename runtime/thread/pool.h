@@ -153,9 +153,10 @@ static inline void filch__crew_tell(struct filch__pool *p) {
 static inline void filch__crew_tell_after_push(struct filch__pool *p) {
     if (unlikely(sleep_wants_worker(&p->sleep))) filch__crew_call(p);
 }
-/* The same for a worker of the pool, which is awake itself: where only one may be, nobody is told. */
-static inline void filch__crew_tell_own(struct filch__pool *p) {
-    if (p->sleep.max != 1) filch__crew_tell(p);
+/* The same for a worker of the pool, which is awake itself, unless it blocks: where only one may be, nobody is
+ * told. */
+static inline void filch__crew_tell_own(struct filch__worker *w) {
+    if (w->pool->sleep.max != 1 || unlikely(w->self.blocking != 0)) filch__crew_tell(w->pool);
 }
 /* Is there an entry in any queue? Exact for what was published before the caller's fence. */
 bool filch__crew_sees_work(struct filch__pool *p);
@@ -199,20 +200,35 @@ static inline bool filch__worker_claim(struct filch__worker *w, filch_future *f)
     filch__hand_empty(w);
     return started;
 }
+/* Drops an entry that is stale. */
+static inline void filch__worker_skip(struct filch__worker *w, filch_future *f) {
+    if (w->stale != 0) w->stale--;
+    filch__future_drop(f);
+}
 /* Runs an entry that the worker took: starts its task, or drops the entry if it is stale. */
 static inline void filch__worker_handle(struct filch__worker *w, filch__entry entry) {
     filch_future *f = filch__entry_future(entry);
-    if (likely(filch__worker_claim(w, f))) {
+    if (likely(filch__worker_claim(w, f)))
         filch__worker_run(w, f, true);
-    } else {
-        if (w->stale != 0) w->stale--;
-        filch__future_drop(f);
-    }
+    else
+        filch__worker_skip(w, f);
 }
 
-/* wait.c: ops->wait, ops->left_stale. */
+/* wait.c: ops->wait and so on, ops->left_stale. */
 int filch__worker_wait(struct filch__self *self, filch_future *f, int64_t deadline);
+int filch__worker_wait_isolated(struct filch__self *self, filch_future *f, int64_t deadline);
+enum filch__help filch__worker_help(struct filch__self *self, filch_future *f, bool run);
+int filch__worker_wait_set(struct filch__self *self, struct filch__gathering *set,
+                           filch_future *only, bool stuck, int64_t deadline);
 void filch__worker_left_stale(struct filch__self *self);
+void filch__worker_blocking_begin(struct filch__self *self);
+void filch__worker_blocking_end(struct filch__self *self);
+/* User code has returned: what it has begun and not ended is ended. */
+static inline void filch__worker_end_blocking(struct filch__worker *w) {
+    if (likely(w->self.blocking == 0)) return;
+    w->self.blocking = 0;
+    filch__worker_blocking_end(&w->self);
+}
 /* Takes stale entries off the bottom of the own deque, down to the first that is not, as far as they
  * belong to the task that runs: a loop of submit and result, or cancel, must not pile them up. */
 void filch__worker_trim(struct filch__worker *w);

@@ -7,9 +7,13 @@
  *
  * Source   leapfrogging: Wagner & Calder, "Leapfrogging: a portable technique for implementing efficient
  *          futures", PPoPP 1993; here the victim's entries are known by their place, not by a level.
- * Not here: the state of a future (future_state.h), the order of ordinary work (worker.c). */
+ * A wait for a set (gather.h) is the same, with filch__worker_help for each of its futures before.
+ * Not here: the state of a future (future_state.h), the order of ordinary work (worker.c), what is asked of a
+ *          set (set.c). */
 #include "base/point.h"
 #include "error.h"
+#include "gather.h"
+#include "os/clock.h"
 #include "os/spin.h"
 #include "thread/pool.h"
 
@@ -193,29 +197,54 @@ static int waits_in_circle(void) {
         "filch_future_result: tasks of this executor wait for each other in a circle");
 }
 
+/* What a worker waits for. */
+struct awaited {
+    filch_future *future; /* of this executor; with a set: the only one left; NULL: others */
+    struct filch__gathering *set; /* or NULL */
+    filch_future *foreign;        /* without a set: a future of no other place; or NULL */
+    bool stuck;                   /* with a set: see executor_ops.h */
+    bool isolated;                /* runs nothing while it waits */
+};
+
+static inline filch_future *single(const struct awaited *a) {
+    return a->future != NULL ? a->future : a->foreign;
+}
+static inline bool is_over(const struct awaited *a) {
+    if (a->set != NULL) return filch__gathering_ready(a->set);
+    return state_is_done(state_look(&single(a)->state));
+}
+static bool sleep_until(const struct awaited *a, int64_t end) {
+    if (a->set != NULL) return filch__gathering_sleep(a->set, end);
+    return filch__future_sleep(single(a), end);
+}
+/* Can nothing of it go on, unless a spare takes the place? */
+static bool needs_spare(struct filch__worker *w, const struct awaited *a) {
+    if (a->set != NULL) return a->stuck;
+    return stack_is_low(w) && state_life(state_look(&single(a)->state)) == LIFE_PENDING;
+}
+
 /* One sleep of a parked worker. *over: the wait ends with this code. */
-static int nap(struct filch__worker *w, filch_future *f, int64_t deadline, bool *over) {
+static int nap(struct filch__worker *w, const struct awaited *a, int64_t deadline, bool *over) {
     bool spare = find_spare(w);
     enum filch__circle circle = filch__circle_search(w);
     *over = true;
     if (circle == CIRCLE_CLOSED) return waits_in_circle();
-    if (!spare && stack_is_low(w) && state_life(state_look(&f->state)) == LIFE_PENDING)
-        return stack_used_up();
+    if (!spare && needs_spare(w, a)) return stack_used_up();
     /* Nobody tells when a thread can be started again, or another search has ended. */
     int64_t end = filch__deadline(spare && circle == CIRCLE_NONE ? NAP : SHORT_NAP);
-    if (filch__future_sleep(f, end < deadline ? end : deadline)) return 0;
+    if (sleep_until(a, end < deadline ? end : deadline)) return 0;
     *over = end >= deadline;
     return FILCH_ETIMEDOUT;
 }
 
-/* Parks until the future is done; a spare takes the place. */
-static int park(struct filch__worker *w, filch_future *f, bool mine, int64_t deadline) {
+/* Parks until it is over; a spare takes the place. */
+static int park(struct filch__worker *w, const struct awaited *a, int64_t deadline) {
     bool over = false;
     int rc = 0;
     sleep_block(&w->pool->sleep);
-    filch__circle_enter(w, mine ? f : NULL);
+    filch__circle_enter(w, a->future);
     POINT("wait.blocked");
-    while (!over) rc = nap(w, f, deadline, &over);
+    while (!over) rc = nap(w, a, deadline, &over);
     filch__circle_leave(w);
     sleep_unblock(&w->pool->sleep);
     return rc;
@@ -227,22 +256,34 @@ static int waits_for_itself(void) {
         "filch_future_result: the awaited task stands lower on this worker's own stack");
 }
 
+/* A descendant of the waiting task, or of the awaited one, which runs on `runner` (-1: not here). */
+static bool run_descendant(struct filch__worker *w, const struct awaited *a, int runner) {
+    if (a->isolated || stack_is_low(w)) return false;
+    return run_own_descendant(w) || (runner >= 0 && run_their_descendant(w, a->future, runner));
+}
+
 /* Spins, and looks for descendants of a task that has started, for at most `spin`. */
-static bool spin_helping(struct filch__worker *w, filch_future *f, int runner, int64_t deadline) {
+static bool spin_helping(struct filch__worker *w, const struct awaited *a, int runner,
+                         int64_t deadline) {
     struct filch__spin pauses = filch__spin_begin();
     do {
-        if (state_is_done(state_look(&f->state))) return true;
-        while (!stack_is_low(w) &&
-               (run_own_descendant(w) || (runner >= 0 && run_their_descendant(w, f, runner)))) {
-            if (state_is_done(state_look(&f->state))) return true;
+        if (is_over(a)) return true;
+        while (run_descendant(w, a, runner)) {
+            if (is_over(a)) return true;
             pauses = filch__spin_begin();
         }
     } while (w->pool->spin > 0 && filch__spin_pause(&pauses, w->pool->spin, deadline));
     return false;
 }
 
-static noinline int wait_slow(struct filch__worker *w, filch_future *f, int64_t deadline) {
-    bool mine = filch__future_home(f) == w->pool->home;
+static inline bool is_mine(struct filch__worker *w, filch_future *f) {
+    return filch__future_home(f) == w->pool->home;
+}
+
+static noinline int wait_slow(struct filch__worker *w, filch_future *f, int64_t deadline,
+                              bool isolated) {
+    bool mine = is_mine(w, f);
+    struct awaited a = {mine ? f : NULL, NULL, mine ? NULL : f, false, isolated};
     for (;;) {
         uint64_t state = state_look(&f->state);
         if (state_is_done(state)) return 0;
@@ -252,20 +293,105 @@ static noinline int wait_slow(struct filch__worker *w, filch_future *f, int64_t 
         }
         int runner = mine && state_life(state) == LIFE_RUNNING ? state_runner(state) : -1;
         if (runner == w->self.index) return waits_for_itself();
-        if (spin_helping(w, f, runner, deadline)) return 0;
-        int rc = park(w, f, mine, deadline);
+        if (spin_helping(w, &a, runner, deadline)) return 0;
+        int rc = park(w, &a, deadline);
         if (rc != 0) return rc;
     }
 }
 
+void filch__worker_blocking_begin(struct filch__self *self) {
+    struct filch__worker *w = filch__worker_of(self);
+    sleep_block(&w->pool->sleep);
+    (void)find_spare(w);
+}
+
+void filch__worker_blocking_end(struct filch__self *self) {
+    sleep_unblock(&filch__worker_of(self)->pool->sleep);
+}
+
+/* A wait between filch_blocking_begin and _end may run tasks, so that the worker takes its place back for that
+ * time. */
+static cold uint32_t leave_blocking(struct filch__worker *w) {
+    uint32_t depth = w->self.blocking;
+    w->self.blocking = 0;
+    filch__worker_blocking_end(&w->self);
+    return depth;
+}
+static cold void enter_blocking(struct filch__worker *w, uint32_t depth) {
+    w->self.blocking = depth;
+    filch__worker_blocking_begin(&w->self);
+}
+
+static cold int wait_in_blocking(struct filch__worker *w, filch_future *f, int64_t deadline,
+                                 bool isolated) {
+    uint32_t depth = leave_blocking(w);
+    int rc = wait_slow(w, f, deadline, isolated);
+    enter_blocking(w, depth);
+    return rc;
+}
+
+/* The awaited task, if it is at one of the ends of the own deque. Futures are mostly awaited in the reverse
+ * order, or in the order, in which they were submitted. True: it is done. */
+static inline bool run_at_an_end(struct filch__worker *w, filch_future *f) {
+    filch__entry entry = filch__entry_of_future(f);
+    if (filch__deque_newest(&w->local) == entry) return run_newest(w, f);
+    return filch__deque_oldest(&w->local) == entry && run_oldest(w, f);
+}
+
 int filch__worker_wait(struct filch__self *self, filch_future *f, int64_t deadline) {
     struct filch__worker *w = filch__worker_of(self);
-    filch__entry entry = filch__entry_of_future(f);
-    /* Futures are mostly awaited in the reverse order, or in the order, in which they were submitted. */
-    if (filch__deque_newest(&w->local) == entry) {
-        if (likely(run_newest(w, f))) return 0;
-    } else if (filch__deque_oldest(&w->local) == entry) {
-        if (likely(run_oldest(w, f))) return 0;
+    if (unlikely(self->blocking != 0)) return wait_in_blocking(w, f, deadline, false);
+    if (likely(run_at_an_end(w, f))) return 0;
+    return wait_slow(w, f, deadline, false);
+}
+
+int filch__worker_wait_isolated(struct filch__self *self, filch_future *f, int64_t deadline) {
+    struct filch__worker *w = filch__worker_of(self);
+    if (unlikely(self->blocking != 0)) return wait_in_blocking(w, f, deadline, true);
+    return wait_slow(w, f, deadline, true);
+}
+
+static enum filch__help help(struct filch__worker *w, filch_future *f, bool run) {
+    uint64_t state = state_look(&f->state);
+    if (state_is_done(state)) return HELP_DONE;
+    if (!is_mine(w, f)) return HELP_NONE;
+    if (state_life(state) == LIFE_RUNNING)
+        return state_runner(state) == w->self.index ? HELP_BELOW : HELP_NONE;
+    if (state_life(state) != LIFE_PENDING) return HELP_NONE;
+    if (stack_is_low(w)) return HELP_NO_STACK;
+    if (!run) return HELP_NONE;
+    if (!run_at_an_end(w, f)) run_awaited(w, f);
+    return state_is_done(state_look(&f->state)) ? HELP_DONE : HELP_NONE;
+}
+
+enum filch__help filch__worker_help(struct filch__self *self, filch_future *f, bool run) {
+    struct filch__worker *w = filch__worker_of(self);
+    if (!run || likely(self->blocking == 0)) return help(w, f, run);
+    uint32_t depth = leave_blocking(w);
+    enum filch__help how = help(w, f, run);
+    enter_blocking(w, depth);
+    return how;
+}
+
+static int wait_set(struct filch__worker *w, const struct awaited *a, int64_t deadline) {
+    while (!is_over(a)) {
+        uint64_t state = a->future == NULL ? 0 : state_look(&a->future->state);
+        int runner = state_life(state) == LIFE_RUNNING ? state_runner(state) : -1;
+        if (spin_helping(w, a, runner, deadline)) break;
+        int rc = park(w, a, deadline);
+        if (rc != 0) return rc;
     }
-    return wait_slow(w, f, deadline);
+    return 0;
+}
+
+int filch__worker_wait_set(struct filch__self *self, struct filch__gathering *set,
+                           filch_future *only, bool stuck, int64_t deadline) {
+    struct filch__worker *w = filch__worker_of(self);
+    if (only != NULL && !is_mine(w, only)) only = NULL;
+    struct awaited a = {only, set, NULL, stuck, false};
+    if (likely(self->blocking == 0)) return wait_set(w, &a, deadline);
+    uint32_t depth = leave_blocking(w);
+    int rc = wait_set(w, &a, deadline);
+    enter_blocking(w, depth);
+    return rc;
 }

@@ -74,7 +74,7 @@ static void keep_inbound(struct filch__worker *w, filch__entry entry) {
 /* A busy worker has moved entries. While they were in its hand, the last searcher may have looked and
  * gone to sleep. A searcher that moves entries looks again itself when it stops searching. */
 static void tell_of_moved(struct filch__worker *w, bool moved) {
-    if (moved && !w->searching) filch__crew_tell_own(w->pool);
+    if (moved && !w->searching) filch__crew_tell_own(w);
 }
 
 /* The older half of what another worker has taken from the injector; of a single worker, whose spare
@@ -202,9 +202,15 @@ static filch__entry next_busy(struct filch__worker *w) {
 
 /* Runs what was stolen from another's own deque, and learns from it whether to steal again at once. */
 static void run_stolen(struct filch__worker *w, filch__entry entry) {
-    int64_t start = filch__now();
+    filch_future *f = filch__entry_future(entry);
     w->stole = false;
-    filch__worker_handle(w, entry);
+    if (!filch__worker_claim(w, f)) {
+        filch__worker_skip(w, f);
+        return;
+    }
+    /* From here on, when the task's line has come: how long that takes says nothing about the task. */
+    int64_t start = filch__now();
+    filch__worker_run(w, f, true);
     int64_t end = filch__now();
     w->pause = end - start >= TINY_TASK ? 0
                : w->pause == 0          ? PAUSE_FIRST
@@ -369,9 +375,11 @@ void filch__worker_run(struct filch__worker *w, filch_future *f, bool drop) {
     int64_t base = filch__deque_bottom(&w->local);
     if (outermost) begin_outermost(w, f, base);
     filch__task_run(&w->self, f, base);
+    filch__worker_end_blocking(w);
     count_own(&w->completed, 1);
     if (outermost) end_outermost(w);
     filch__future_finish(f, LIFE_FINISHED, drop, before_callbacks, w);
+    filch__worker_end_blocking(w);
     w->nesting--;
 }
 
@@ -381,6 +389,7 @@ cold void filch__worker_end_unstarted(struct filch__worker *w, filch_future *f) 
         filch__future_try_fail(f, filch__pool_cause(w->pool));
     else
         filch__future_try_cancel(f);
+    filch__worker_end_blocking(w);
     w->nesting--;
 }
 
@@ -401,6 +410,7 @@ static void begin(struct filch__worker *w) {
     w->searching = false;
     w->nesting++;
     int rc = p->initializer(p->initializer_arg);
+    filch__worker_end_blocking(w);
     if (rc != 0) filch__pool_break(p, rc, w->self.index);
     w->nesting--;
     sleep_change(&p->sleep, SEARCHING_ONE);

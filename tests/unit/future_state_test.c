@@ -21,34 +21,36 @@ TestSuite(future_saturated, .timeout = 20);
 /* A state, spelled out. */
 struct fields {
     enum filch__life life;
-    bool sleepers, callbacks;
+    bool sleepers, hub, requested;
     int runner; /* -1: none */
     uint64_t references;
     uint64_t constant;
 };
 
 static uint64_t word_of(struct fields f) {
-    return (uint64_t)f.life | (f.sleepers ? UINT64_C(1) << 3 : 0) |
-           (f.callbacks ? UINT64_C(1) << 4 : 0) | f.constant | (uint64_t)(f.runner + 1) << 8 |
+    return (uint64_t)f.life | (f.sleepers ? UINT64_C(1) << 3 : 0) | (f.hub ? UINT64_C(1) << 4 : 0) |
+           (f.requested ? UINT64_C(1) << 5 : 0) | f.constant | (uint64_t)(f.runner + 1) << 8 |
            f.references << 32;
 }
 
 /* Calls check with every state that can come about, for a few workers and numbers of references. */
 static void for_each_state(void (*check)(struct fields f)) {
     static const enum filch__life lives[] = {LIFE_PENDING, LIFE_RUNNING,  LIFE_CANCELLING,
-                                             LIFE_FAILING, LIFE_FINISHED, LIFE_CANCELLED};
+                                             LIFE_ENDING,  LIFE_FINISHED, LIFE_CANCELLED};
     static const int runners[] = {-1, 0, 1, 5, 8191, 16382};
     const uint64_t references[] = {1, 2, 3, REFERENCES_MAX - 1, REFERENCES_MAX};
-    /* None; argument and result of 16 bytes; of 0 and 96; rare parts. */
-    static const uint64_t constants[] = {0, 1u << 22 | 16u << 25, 96u << 25, 64};
+    /* None; argument and result of 16 bytes; of 0 and 96; rare parts; a promise. */
+    static const uint64_t constants[] = {0, 1u << 22 | 16u << 25, 96u << 25, 64, 128 | 8u << 25};
     for (size_t l = 0; l < sizeof lives / sizeof *lives; l++)
-        for (int flags = 0; flags < 4; flags++)
+        for (int flags = 0; flags < 8; flags++)
             for (size_t r = 0; r < sizeof runners / sizeof *runners; r++)
                 for (size_t k = 0; k < sizeof references / sizeof *references; k++) {
-                    if (lives[l] == LIFE_PENDING && runners[r] != -1) continue;
+                    if (lives[l] == LIFE_PENDING && (runners[r] != -1 || (flags & 4) != 0))
+                        continue;
                     for (size_t c = 0; c < sizeof constants / sizeof *constants; c++)
                         check((struct fields){lives[l], (flags & 1) != 0, (flags & 2) != 0,
-                                              runners[r], references[k], constants[c]});
+                                              (flags & 4) != 0, runners[r], references[k],
+                                              constants[c]});
                 }
 }
 
@@ -64,7 +66,7 @@ static void check_reading(struct fields f) {
     cr_assert_eq(state_runner(word), f.runner);
     cr_assert_eq(state_look(&word), word);
     cr_assert_eq((word & FLAG_SLEEPERS) != 0, f.sleepers);
-    cr_assert_eq((word & FLAG_CALLBACKS) != 0, f.callbacks);
+    cr_assert_eq((word & FLAG_HUB) != 0, f.hub);
 }
 
 Test(future_state, says_what_is_in_the_word) {
@@ -74,7 +76,7 @@ Test(future_state, says_what_is_in_the_word) {
 Test(future_state, starts_pending) {
     uint64_t word = UINT64_MAX;
     state_init(&word, 3, 0);
-    cr_assert_eq(word, word_of((struct fields){LIFE_PENDING, false, false, -1, 3, 0}));
+    cr_assert_eq(word, word_of((struct fields){LIFE_PENDING, false, false, false, -1, 3, 0}));
 }
 
 Test(future_state, keeps_the_sizes) {
@@ -83,7 +85,7 @@ Test(future_state, keeps_the_sizes) {
             uint64_t word;
             state_init(&word, 2, state_sizes(arg_units, result));
             cr_assert(state_start(&word, 16382));
-            state_add_flag(&word, FLAG_SLEEPERS | FLAG_CALLBACKS);
+            state_add_flag(&word, FLAG_SLEEPERS | FLAG_HUB);
             cr_assert_eq(state_finish(&word, LIFE_FINISHED, true), AFTER_NOTIFY);
             cr_assert_eq(state_result_offset(word), 16 * arg_units);
             cr_assert_eq(state_result_size(word), result);
@@ -121,8 +123,12 @@ static void check_leaving_pending(struct fields f) {
     cr_assert_eq(state_cancel(&word), f.life == LIFE_PENDING);
     cr_assert_eq(word, f.life == LIFE_PENDING ? word_of(after) : before);
     word = before;
-    after.life = LIFE_FAILING;
+    after.life = LIFE_ENDING;
     cr_assert_eq(state_fail(&word), f.life == LIFE_PENDING);
+    cr_assert_eq(word, f.life == LIFE_PENDING ? word_of(after) : before);
+    word = before;
+    after.life = LIFE_RUNNING;
+    cr_assert_eq(state_start_promise(&word), f.life == LIFE_PENDING);
     cr_assert_eq(word, f.life == LIFE_PENDING ? word_of(after) : before);
 }
 
@@ -130,10 +136,36 @@ Test(future_state, only_pending_is_started_cancelled_or_failed) {
     for_each_state(check_leaving_pending);
 }
 
+/* A promise is ended once, from PENDING or RUNNING. */
+static void check_end(struct fields f) {
+    uint64_t before = word_of(f), word = before;
+    bool open = f.life == LIFE_PENDING || f.life == LIFE_RUNNING;
+    struct fields after = f;
+    after.life = LIFE_ENDING;
+    cr_assert_eq(state_end(&word), open);
+    cr_assert_eq(word, open ? word_of(after) : before);
+}
+
+Test(future_state, only_pending_and_running_are_ended) {
+    for_each_state(check_end);
+}
+
+static void check_request(struct fields f) {
+    uint64_t before = word_of(f), word = before;
+    struct fields after = f;
+    after.requested = true;
+    cr_assert_eq(state_request(&word), f.life == LIFE_RUNNING);
+    cr_assert_eq(word, f.life == LIFE_RUNNING ? word_of(after) : before);
+}
+
+Test(future_state, only_running_is_requested_to_end) {
+    for_each_state(check_request);
+}
+
 static void check_finish(struct fields f) {
     if (is_final(f.life) || f.life == LIFE_PENDING) return;
     for (int drop = 0; drop < 2; drop++) {
-        bool told = f.sleepers || f.callbacks;
+        bool told = f.sleepers || f.hub;
         uint64_t before = word_of(f), word = before;
         struct fields after = f;
         after.life = f.life == LIFE_CANCELLING ? LIFE_CANCELLED : LIFE_FINISHED;
@@ -164,8 +196,8 @@ static void check_flags(struct fields f) {
     cr_assert_eq(word, word_of(after));
     word = before;
     after = f;
-    after.callbacks = true;
-    cr_assert_eq(state_add_flag(&word, FLAG_CALLBACKS), before);
+    after.hub = true;
+    cr_assert_eq(state_add_flag(&word, FLAG_HUB), before);
     cr_assert_eq(word, word_of(after));
 }
 
@@ -203,7 +235,8 @@ Test(future_state, saturated_count_never_comes_back) {
     cr_assert_eq(state_references(word), REFERENCES_MAX);
     cr_assert(state_start(&word, 2));
     cr_assert_eq(state_finish(&word, LIFE_FINISHED, true), AFTER_GONE);
-    cr_assert_eq(word, word_of((struct fields){LIFE_FINISHED, false, false, 2, REFERENCES_MAX, 0}));
+    cr_assert_eq(
+        word, word_of((struct fields){LIFE_FINISHED, false, false, false, 2, REFERENCES_MAX, 0}));
 }
 
 /* A whole future that was retained too often is never freed, and can be used to its end and after. */
@@ -295,8 +328,8 @@ static struct race run_race(struct fields from, uint64_t (*first)(struct round *
     return race;
 }
 
-static const struct fields pending = {LIFE_PENDING, false, false, -1, 2, 0};
-static const struct fields running = {LIFE_RUNNING, false, false, 3, 2, 0};
+static const struct fields pending = {LIFE_PENDING, false, false, false, -1, 2, 0};
+static const struct fields running = {LIFE_RUNNING, false, false, false, 3, 2, 0};
 
 static uint64_t start(struct round *r) {
     return state_start(&r->word, 3);
@@ -334,11 +367,23 @@ Test(future_state_race, start_and_cancel) {
 }
 
 Test(future_state_race, start_and_fail) {
-    check_one_wins(start, LIFE_RUNNING, fail, LIFE_FAILING);
+    check_one_wins(start, LIFE_RUNNING, fail, LIFE_ENDING);
 }
 
 Test(future_state_race, cancel_and_fail) {
-    check_one_wins(cancel, LIFE_CANCELLING, fail, LIFE_FAILING);
+    check_one_wins(cancel, LIFE_CANCELLING, fail, LIFE_ENDING);
+}
+
+static uint64_t end(struct round *r) {
+    return state_end(&r->word);
+}
+
+Test(future_state_race, end_and_end) {
+    check_one_wins(end, LIFE_ENDING, end, LIFE_ENDING);
+}
+
+Test(future_state_race, end_and_cancel) {
+    check_one_wins(end, LIFE_ENDING, cancel, LIFE_CANCELLING);
 }
 
 Test(future_state_race, start_and_start) {
@@ -372,13 +417,13 @@ static uint64_t add_flag(struct round *r, uint64_t flag) {
 static uint64_t add_sleepers(struct round *r) {
     return add_flag(r, FLAG_SLEEPERS);
 }
-static uint64_t add_callbacks(struct round *r) {
-    return add_flag(r, FLAG_CALLBACKS);
+static uint64_t add_to_hub(struct round *r) {
+    return add_flag(r, FLAG_HUB);
 }
 
 static void check_flag_and_finish(uint64_t (*add)(struct round *), bool sleepers) {
     struct race race = run_race(running, finish, add);
-    struct fields after = {LIFE_FINISHED, sleepers, !sleepers, 3, 2, 0};
+    struct fields after = {LIFE_FINISHED, sleepers, !sleepers, false, 3, 2, 0};
     for (int i = 0; i < race.n; i++) {
         struct round *r = &race.rounds[i];
         cr_assert_eq(r->word, word_of(after), "round %d", i);
@@ -394,7 +439,7 @@ Test(future_state_race, finish_and_sleeper) {
 }
 
 Test(future_state_race, finish_and_callback) {
-    check_flag_and_finish(add_callbacks, false);
+    check_flag_and_finish(add_to_hub, false);
 }
 
 static uint64_t wait_for_end(struct round *r) {
@@ -462,7 +507,7 @@ Test(future_state_race, retain_and_release) {
 
 Test(future_state_race, retain_and_release_with_finish) {
     struct race race = run_race(running, finish_and_drop, retain_and_release);
-    struct fields after = {LIFE_FINISHED, false, false, 3, 1, 0};
+    struct fields after = {LIFE_FINISHED, false, false, false, 3, 1, 0};
     for (int i = 0; i < race.n; i++) {
         cr_assert_eq(race.rounds[i].got[0], (uint64_t)AFTER_GONE);
         cr_assert_eq(race.rounds[i].got[1], 0);
@@ -474,7 +519,7 @@ Test(future_state_race, retain_and_release_with_finish) {
 /* start of a future whose entry has the only reference takes a path without a locked operation. */
 Test(future_state_race, last_holder_leaves_and_start) {
     struct race race = run_race(pending, start, release);
-    struct fields after = {LIFE_RUNNING, false, false, 3, 1, 0};
+    struct fields after = {LIFE_RUNNING, false, false, false, 3, 1, 0};
     for (int i = 0; i < race.n; i++) {
         cr_assert_eq(race.rounds[i].got[0], 1);
         cr_assert_eq(race.rounds[i].got[1], 0);
