@@ -131,3 +131,82 @@ Test(conformance_cancel, others_in_the_queue_are_left_alone) {
     cr_assert_eq(stats.cancelled, 34);
     ok(filch_executor_destroy(e));
 }
+
+/* Requests ------------------------------------------------------------------------------------------- */
+
+/* R-CANCEL-4 */
+Test(conformance_cancel, a_request_cancels_what_has_not_started) {
+    filch_executor *e = make_executor(1);
+    struct held busy = hold_worker(e);
+    struct shared runs = shared_alloc(sizeof(int));
+    struct called called = {0};
+    filch_future *f = submit_shared(e, add_one, runs);
+    ok(filch_future_add_done_callback(f, note_done, &called));
+    cr_assert(filch_future_request_cancel(f));
+    cr_assert(filch_future_done(f) && filch_future_cancelled(f));
+    cr_assert(called.n == 1 && called.cancelled && pthread_equal(called.thread, pthread_self()));
+    cr_assert(filch_future_request_cancel(f), "again");
+    let_go(&busy);
+    ok(filch_executor_destroy(e));
+    cr_assert(called.n == 1 && shared_read(runs) == 0);
+    filch_future_release(f);
+}
+
+struct asked {
+    struct shared began, requests;
+};
+static int run_until_asked(void *arg, void *result) {
+    struct asked *asked = arg;
+    (void)result;
+    if (filch_cancel_requested()) return 1;
+    shared_add(asked->began, 1);
+    while (!filch_cancel_requested()) sched_yield();
+    shared_add(asked->requests, 1);
+    return filch_cancel_requested() ? 4 : 1;
+}
+static int is_asked(void *arg, void *result) {
+    (void)arg;
+    (void)result;
+    return filch_cancel_requested() ? 1 : 0;
+}
+
+/* R-CANCEL-5, R-INSIDE-5 */
+Test(conformance_cancel, a_request_is_seen_in_what_runs_and_nowhere_else) {
+    filch_executor *e = make_executor(1);
+    struct asked asked = {shared_alloc(sizeof(int)), shared_alloc(sizeof(int))};
+    filch_future *f = submit_to(e, run_until_asked, &asked, sizeof asked, 0);
+    shared_wait(asked.began, 1);
+    cr_assert_not(filch_cancel_requested(), "false outside of a task");
+    cr_assert(filch_future_request_cancel(f));
+    cr_assert(filch_future_request_cancel(f) || filch_future_done(f), "again");
+    cr_assert_eq(filch_future_result(f, NULL, FILCH_FOREVER), 4, "its end is its own");
+    cr_assert_not(filch_future_cancelled(f));
+    cr_assert_eq(shared_read(asked.requests), 1);
+    cr_assert_eq(finish(submit_to(e, is_asked, NULL, 0, 0)), 0, "the next task is not asked");
+    filch_future_release(f);
+    ok(filch_executor_destroy(e));
+}
+
+/* R-CANCEL-5: who never asks is never disturbed. */
+Test(conformance_cancel, a_request_that_is_not_heeded_changes_nothing) {
+    filch_executor *e = make_executor(1);
+    struct held busy = hold_worker(e);
+    cr_assert(filch_future_request_cancel(busy.future));
+    cr_assert(filch_future_running(busy.future) && !filch_future_cancelled(busy.future));
+    let_go(&busy);
+    ok(filch_executor_destroy(e));
+}
+
+/* R-CANCEL-6 */
+Test(conformance_cancel, a_request_is_false_if_it_has_finished) {
+    filch_executor *e = make_executor(1);
+    filch_future *f = submit_int(e, square, 3), *bad = submit_int(e, return_code, 3);
+    ok(filch_future_result(f, NULL, FILCH_FOREVER));
+    cr_assert_eq(filch_future_result(bad, NULL, FILCH_FOREVER), 3);
+    cr_assert_not(filch_future_request_cancel(f));
+    cr_assert_not(filch_future_request_cancel(bad));
+    cr_assert_not(filch_future_request_cancel(NULL));
+    filch_future_release(f);
+    filch_future_release(bad);
+    ok(filch_executor_destroy(e));
+}
