@@ -61,7 +61,7 @@ filch_executor *make_executor_with(struct wanted wanted) {
 }
 
 filch_executor *make_executor(int max_workers) {
-    return make_executor_with((struct wanted){max_workers, NULL, NULL});
+    return make_executor_with((struct wanted){max_workers, NULL, NULL, 0});
 }
 
 /* Shared memory: one file without a name, which another process of the same user opens below /proc. */

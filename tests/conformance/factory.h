@@ -26,9 +26,10 @@ enum property {
 struct wanted {
     /* 1 to 64. */
     int max_workers;
-    /* NULL: none. */
+    /* NULL: none. Gets the bytes at initializer_arg, or a copy of them in another process. */
     int (*initializer)(void *arg);
     void *initializer_arg;
+    size_t initializer_arg_size;
 };
 
 struct factory {
