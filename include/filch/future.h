@@ -82,17 +82,21 @@ FILCH_API int filch_future_result(filch_future *future, void *result, filch_nano
 /* The same until an absolute time.
  *
  * deadline nanoseconds of CLOCK_MONOTONIC; one that is past, or 0 or less, polls; FILCH_FOREVER waits
+ * Returns  as filch_future_result.
  * Since: 0.1. */
 FILCH_API int filch_future_result_until(filch_future *future, void *result,
                                         filch_nanoseconds deadline);
 
 /* The same as filch_future_result, but a worker runs nothing than the awaited task itself while it waits, no
  * descendants: for a caller that holds a lock, or has thread-local state in use, that they might meet.
- * Since: 0.1. */
+ *
+ * Returns  as filch_future_result. Since: 0.1. */
 FILCH_API int filch_future_result_isolated(filch_future *future, void *result,
                                            filch_nanoseconds timeout);
 
-/* The same with an absolute deadline, as for filch_future_result_until. Since: 0.1. */
+/* The same with an absolute deadline, as for filch_future_result_until.
+ *
+ * Returns  as filch_future_result_isolated. Since: 0.1. */
 FILCH_API int filch_future_result_isolated_until(filch_future *future, void *result,
                                                  filch_nanoseconds deadline);
 
@@ -106,7 +110,9 @@ FILCH_API int filch_future_result_isolated_until(filch_future *future, void *res
  * Progress: blocking. Since: 0.1. */
 FILCH_API int filch_future_result_view(filch_future *future, const void **data, size_t *size);
 
-/* The same with an absolute deadline, as for filch_future_result_until. Since: 0.1. */
+/* The same with an absolute deadline, as for filch_future_result_until.
+ *
+ * Returns  as filch_future_result_view. Since: 0.1. */
 FILCH_API int filch_future_result_view_until(filch_future *future, const void **data, size_t *size,
                                              filch_nanoseconds deadline);
 
@@ -119,7 +125,9 @@ FILCH_API int filch_future_result_view_until(filch_future *future, const void **
 FILCH_API int filch_future_error(filch_future *future, filch_error *error,
                                  filch_nanoseconds timeout);
 
-/* The same with an absolute deadline, as for filch_future_result_until. Since: 0.1. */
+/* The same with an absolute deadline, as for filch_future_result_until.
+ *
+ * Returns  as filch_future_error. Since: 0.1. */
 FILCH_API int filch_future_error_until(filch_future *future, filch_error *error,
                                        filch_nanoseconds deadline);
 
