@@ -2,6 +2,7 @@
  *
  * Orders
  *   X1 cas_acq_rel the_default (publish) -> X2 load_acquire the_default (get): the executor's fields
+ * Fork     each call looks first whether the executor is of this process (fork.h).
  * Not here: everything that a back-end does (executor_ops.h says what). Only this file knows which
  * back-ends were built. */
 #include "base/atomics.h"
@@ -46,11 +47,23 @@ filch_executor *filch__executor_resolve(filch_executor *e) {
     return likely(e != NULL) ? e : filch_default_executor();
 }
 
+void filch__executor_forget_default(void) {
+    store_relaxed(&the_default, NULL); /* relaxed: there is one thread */
+}
+
+cold int filch__executor_refuse(const char *call) {
+    return filch__error(FILCH_EFORKED,
+                        "%s: the executor belongs to the process before fork(): make a new one",
+                        call);
+}
+
 static int submit(filch_executor *e, const filch_task *task, filch_future **future) {
     int rc = filch__task_check(task);
     if (unlikely(rc != 0)) return rc;
     e = filch__executor_resolve(e);
-    return unlikely(e == NULL) ? FILCH_ENOMEM : e->ops->submit(e, task, future);
+    if (unlikely(e == NULL)) return FILCH_ENOMEM;
+    rc = filch__executor_check(e, "submit");
+    return unlikely(rc != 0) ? rc : e->ops->submit(e, task, future);
 }
 
 int filch_submit(filch_executor *e, filch_task_fn *fn, const void *arg, size_t arg_size,
@@ -77,15 +90,18 @@ int filch_executor_shutdown(filch_executor *e, unsigned flags) {
     if ((flags & ~(unsigned)(FILCH_WAIT | FILCH_CANCEL_PENDING)) != 0)
         return filch__error(FILCH_EINVAL, "filch_executor_shutdown: flags 0x%x are not known",
                             flags);
-    return e->ops->shutdown(e, flags);
+    int rc = filch__executor_check(e, "filch_executor_shutdown");
+    return rc != 0 ? rc : e->ops->shutdown(e, flags);
 }
 
 int filch_executor_destroy(filch_executor *e) {
     if (e == NULL) return 0;
+    int rc = filch__executor_check(e, "filch_executor_destroy");
+    if (rc != 0) return rc;
     if (e->is_default)
         return filch__error_constant(
             FILCH_EINVAL, "filch_executor_destroy: the default executor ends with the program");
-    int rc = e->ops->shutdown(e, FILCH_WAIT);
+    rc = e->ops->shutdown(e, FILCH_WAIT);
     if (rc == 0) e->ops->destroy(e);
     return rc;
 }
@@ -99,10 +115,13 @@ int filch_executor_stats(filch_executor *e, filch_stats *stats) {
                             "filch_executor_stats: the size field is %zu, not %zu: make it with "
                             "FILCH_STATS_INIT",
                             stats->size, sizeof *stats);
-    e->ops->stats(e, stats);
-    return 0;
+    int rc = filch__executor_check(e, "filch_executor_stats");
+    if (rc == 0) e->ops->stats(e, stats);
+    return rc;
 }
 
 int filch_executor_worker_limit(filch_executor *e) {
-    return e == NULL ? 0 : e->ops->worker_limit(e);
+    if (e == NULL) return 0;
+    int rc = filch__executor_check(e, "filch_executor_worker_limit");
+    return rc != 0 ? rc : e->ops->worker_limit(e);
 }

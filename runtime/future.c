@@ -22,6 +22,7 @@ struct filch__home *filch__home_create(int64_t spin) {
     if (home == NULL) return NULL;
     home->references = 1;
     home->spin = spin;
+    home->generation = filch__fork_now();
     return home;
 }
 
@@ -69,6 +70,7 @@ static struct filch__callback *take_callbacks(filch_future *f) {
 }
 
 static void run_callbacks(filch_future *f) {
+    uint32_t generation = filch__fork_now();
     struct filch__callback *node = take_callbacks(f);
     while (node != NULL) {
         struct filch__callback *next = node->next;
@@ -76,6 +78,7 @@ static void run_callbacks(filch_future *f) {
         void *context = node->context;
         filch__free(node);
         fn(f, context);
+        if (unlikely(filch__fork_now() != generation)) return; /* the others are the parent's */
         node = next;
     }
 }
@@ -97,17 +100,21 @@ cold void filch__future_notify(filch_future *f, bool drop, void (*before_callbac
     if (drop) filch__future_drop(f);
 }
 
-/* Destroys the argument of a task that will not start. */
-static void destroy_unstarted(filch_future *f) {
+/* Destroys the argument of a task that will not start. False: the destructor has forked, and this is the
+ * child. */
+static bool destroy_unstarted(filch_future *f) {
+    uint32_t generation = filch__fork_now();
     struct filch__ending here;
     filch__ending_begin(&here, f);
     filch__future_destroy_arg(f);
     filch__ending_end(&here);
+    return likely(filch__fork_now() == generation);
 }
 
 void filch__future_await_ending(filch_future *f) {
     enum filch__life life = state_life(state_look(&f->state));
-    if (unlikely(life == LIFE_CANCELLING || life == LIFE_FAILING) && !filch__is_ending(f))
+    if (unlikely(life == LIFE_CANCELLING || life == LIFE_FAILING) && !filch__is_ending(f) &&
+        !filch__future_is_lost(f))
         filch__future_sleep(f, FILCH_FOREVER);
 }
 
@@ -117,7 +124,7 @@ bool filch__future_try_cancel(filch_future *f) {
     /* A callback may release the caller's reference while others are still to run. */
     state_retain(&f->state);
     fetch_add_relaxed(&filch__future_home(f)->cancelled, 1); /* relaxed: a statistic */
-    destroy_unstarted(f);
+    if (unlikely(!destroy_unstarted(f))) return false;
     f->code = FILCH_ECANCELED;
     filch__future_finish(f, LIFE_CANCELLED, true, NULL, NULL);
     return true;
@@ -131,7 +138,7 @@ static char *copy_text(const char *text) {
 
 bool filch__future_try_fail(filch_future *f, const char *cause) {
     if (!state_fail(&f->state)) return false;
-    destroy_unstarted(f);
+    if (unlikely(!destroy_unstarted(f))) return false;
     f->code = FILCH_EBROKEN;
     filch__future_set_text(f, copy_text(cause));
     filch__future_finish(f, LIFE_FINISHED, false, NULL, NULL);
@@ -168,16 +175,25 @@ bool filch__future_sleep(filch_future *f, int64_t deadline) {
     return true;
 }
 
+static cold int refuse_lost(void) {
+    return filch__error_constant(
+        FILCH_EFORKED,
+        "the future belongs to the process before fork(), and was not done there when "
+        "this process began: wait for it in the parent");
+}
+
 /* Waits for the end. 0, or why it was not waited for. */
 static int await(filch_future *f, filch_nanoseconds timeout) {
     static const char late[] =
         "the time was over before the future was done: wait longer, or cancel it";
     if (likely(state_is_done(state_look(&f->state)))) return 0;
+    if (unlikely(filch__future_is_lost(f))) return refuse_lost();
     struct filch__self *self = filch__self();
     if (timeout <= 0) return filch__error_constant(FILCH_ETIMEDOUT, late);
     int64_t deadline = filch__deadline(timeout);
     if (self != NULL) {
         int rc = self->executor->ops->wait(self, f, deadline);
+        if (unlikely(rc == FILCH_EFORKED)) return refuse_lost();
         return rc == FILCH_ETIMEDOUT ? filch__error_constant(rc, late) : rc;
     }
     if (filch__future_spin(f, filch__future_home(f)->spin, deadline)) return 0;
@@ -240,6 +256,7 @@ bool filch_future_cancelled(filch_future *f) {
 
 bool filch_future_cancel(filch_future *f) {
     if (f == NULL) return false;
+    if (unlikely(filch__future_is_lost(f))) return filch_future_cancelled(f);
     struct filch__self *self = filch__self();
     if (filch__future_try_cancel(f)) {
         if (self != NULL) self->executor->ops->left_stale(self);
@@ -258,6 +275,7 @@ int filch_future_add_done_callback(filch_future *f, filch_done_callback *fn, voi
         fn(f, context);
         return 0;
     }
+    if (unlikely(filch__future_is_lost(f))) return refuse_lost();
     struct filch__callback *node = filch__alloc(sizeof *node);
     if (node == NULL)
         return filch__error_constant(FILCH_ENOMEM, "filch_future_add_done_callback: no memory");

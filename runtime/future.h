@@ -13,15 +13,17 @@
 
 #include "base/point.h"
 #include "base/slab.h"
+#include "fork.h"
 #include "future_state.h"
 #include "reclaim/stack.h"
 #include <filch/future.h>
 
 /* What futures need of their executor, and what therefore outlives it. */
 struct filch__home {
-    int64_t references; /* heaps, and the executor itself */
-    int64_t spin;       /* nanoseconds that a waiter spins */
-    uint64_t cancelled; /* futures cancelled, by any thread */
+    int64_t references;  /* heaps, and the executor itself */
+    int64_t spin;        /* nanoseconds that a waiter spins */
+    uint64_t cancelled;  /* futures cancelled, by any thread */
+    uint32_t generation; /* filch__fork_now when it was made */
 };
 
 /* Rare parts of a future, allocated when there is one of them. */
@@ -61,6 +63,11 @@ static inline size_t filch__round_up(size_t size) {
 
 static inline struct filch__home *filch__future_home(const filch_future *f) {
     return filch__slab_home(f);
+}
+
+/* Does it belong to the process before fork()? If it is not done, it will never be in this one. */
+static inline bool filch__future_is_lost(const filch_future *f) {
+    return filch__future_home(f)->generation != filch__fork_now();
 }
 
 /* The task's copy of the argument. */

@@ -77,6 +77,7 @@ static void run_awaited(struct filch__worker *w, filch_future *f) {
         w->stale++;
         filch__worker_run(w, f, false);
     }
+    if (!filch__worker_is_here(w)) return;
     /* What it, or its callbacks, left behind is not of the task that waits. */
     if (filch__deque_bottom(&w->local) > bottom - newest)
         w->help_floor = filch__deque_bottom(&w->local);
@@ -180,11 +181,12 @@ static int waits_for_itself(void) {
         "filch_future_result: the awaited task stands lower on this worker's own stack");
 }
 
-/* Spins, and looks for descendants of a task that has started, for at most `spin`. */
+/* Spins, and looks for descendants of a task that has started, for at most `spin`. True: there is something
+ * new, look again. */
 static bool spin_helping(struct filch__worker *w, filch_future *f, int runner, int64_t deadline) {
     int64_t end = 0;
     for (uint32_t i = 0;; i++) {
-        if (state_is_done(state_look(&f->state))) return true;
+        if (!filch__worker_is_here(w) || state_is_done(state_look(&f->state))) return true;
         if (!stack_is_low(w) &&
             (run_own_descendant(w) || (runner >= 0 && run_their_descendant(w, f, runner)))) {
             end = 0;
@@ -204,6 +206,7 @@ int filch__worker_wait(struct filch__self *self, filch_future *f, int64_t deadli
     bool mine = filch__future_home(f) == w->pool->home;
     for (;;) {
         uint64_t state = state_look(&f->state);
+        if (!filch__worker_is_here(w)) return FILCH_EFORKED;
         if (state_is_done(state)) return 0;
         if (mine && state_life(state) == LIFE_PENDING && !stack_is_low(w)) {
             run_awaited(w, f);
@@ -211,7 +214,7 @@ int filch__worker_wait(struct filch__self *self, filch_future *f, int64_t deadli
         }
         int runner = mine && state_life(state) == LIFE_RUNNING ? state_runner(state) : -1;
         if (runner == self->index) return waits_for_itself();
-        if (spin_helping(w, f, runner, deadline)) return 0;
+        if (spin_helping(w, f, runner, deadline)) continue;
         int rc = park(w, f, mine, deadline);
         if (rc != 0) return rc;
     }

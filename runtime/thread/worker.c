@@ -300,7 +300,7 @@ void filch__worker_run(struct filch__worker *w, filch_future *f, bool drop) {
         store_relaxed(&w->outer_base, base); /* relaxed: C15 publishes it */
         store_release(&w->outer, f);         /* C15 -> C16 */
     }
-    filch__task_run(&w->self, f, base);
+    if (unlikely(!filch__task_run(&w->self, f, base))) return;
     count_own(&w->completed, 1);
     if (outermost) {
         store_release(&w->outer, NULL); /* C15 -> C16 */
@@ -360,6 +360,7 @@ static void begin(struct filch__worker *w) {
     w->searching = false;
     w->nesting++;
     int rc = p->initializer(p->initializer_arg);
+    if (unlikely(!filch__worker_is_here(w))) return;
     if (rc != 0) filch__pool_break(p, rc, w->self.index);
     w->nesting--;
     sleep_change(&p->sleep, SEARCHING_ONE);
@@ -369,7 +370,7 @@ static void begin(struct filch__worker *w) {
 void *filch__worker_main(void *argument) {
     struct filch__worker *w = argument;
     begin(w);
-    while (retire_if_too_many(w)) {
+    while (filch__worker_is_here(w) && retire_if_too_many(w)) {
         filch__entry entry = find(w);
         if (entry == ENTRY_NONE) break;
         filch__worker_handle(w, entry);
