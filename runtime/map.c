@@ -56,8 +56,10 @@ static int run_chunk(void *argument, void *result) {
         return 0;
     }
     char *first_text = NULL;
+    uint32_t generation = filch__fork_now();
     for (size_t i = chunk->begin; i < chunk->end; i++) {
         int rc = run_input(job, i, scratch, scratch + arg_room);
+        if (unlikely(filch__fork_now() != generation)) return 0; /* the others are the parent's */
         if (rc != 0 && outcome->code == 0) {
             *outcome = (struct outcome){i, rc};
             first_text = run->text;
@@ -72,12 +74,13 @@ static int run_chunk(void *argument, void *result) {
 }
 
 /* Waits for a chunk. If that cannot be done (a worker's stack is used up and no spare can be started)
- * the chunk is cancelled, since it must not run after this call has returned. */
+ * the chunk is cancelled, since it must not run after this call has returned. In the child of a fork() in an
+ * input that ran on this stack, the chunks are the parent's. */
 static int result_of(filch_future *f, struct outcome *outcome) {
     for (;;) {
         int rc = filch_future_result(f, outcome, FILCH_FOREVER);
         if (filch_future_done(f)) return filch_future_result(f, outcome, FILCH_FOREVER);
-        if (filch_future_cancel(f)) return rc;
+        if (filch_future_cancel(f) || rc == FILCH_EFORKED) return rc;
     }
 }
 
@@ -128,6 +131,8 @@ int filch_map_array(filch_executor *e, filch_task_fn *fn, const void *args, size
     if (rc != 0) return rc;
     e = filch__executor_resolve(e);
     if (e == NULL) return FILCH_ENOMEM;
+    rc = filch__executor_check(e, "filch_map_array");
+    if (rc != 0) return rc;
     struct job job = {fn, args, arg_size, results, result_size};
     size_t chunks = (size_t)e->ops->max_workers(e) * CHUNKS_PER_WORKER;
     if (chunks > n) chunks = n;

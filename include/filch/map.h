@@ -17,7 +17,7 @@ FILCH_BEGIN_DECLS
  * results      n * result_size bytes; results[i] is written if input i succeeded, and left as it was
  *              otherwise; NULL only if n or result_size is 0
  * Returns      0 if every input succeeded, else the code of the lowest index that failed, and its text
- *              as filch_last_error(); FILCH_EINVAL; FILCH_ETOOBIG; and, if no input failed, what filch_submit
+ *              as filch_last_error(); FILCH_EINVAL; FILCH_ETOOBIG; FILCH_EFORKED; and, if no input failed, what filch_submit
  *              returned if inputs could not be submitted (those that could are finished first).
  * Ownership: args and results stay the caller's and are not used after the return.
  * Threads: any; in a task, the worker takes part. Progress: blocking. Since: 0.1. */
