@@ -2,7 +2,8 @@
  *
  * Flow     the inputs are cut into contiguous parts, a few per worker; each part is one task that runs its
  *          inputs one by one, with an argument copy and a zeroed result as any task has.
- * Memory   tasks refer to the job and their part in the caller's frame, which waits for every one of them. */
+ * Memory   tasks refer to the job and their part in the caller's frame, which waits for every one of them.
+ * Not here: an iterator over results, filch_map (results.c). */
 #include "chunk.h"
 #include "error.h"
 #include "executor_ops.h"
