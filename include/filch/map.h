@@ -93,9 +93,7 @@ FILCH_API int filch_map(filch_executor *executor, const filch_map_spec *spec, fi
  *
  * deadline  nanoseconds of CLOCK_MONOTONIC; one that has passed gives only what is ready;
  *           FILCH_FOREVER: without limit
- *
- *
- * Returns  as filch_map. Since: 0.1. */
+ * Returns   as filch_map. Since: 0.1. */
 FILCH_API int filch_map_until(filch_executor *executor, const filch_map_spec *spec,
                               filch_nanoseconds deadline, filch_results **it);
 
