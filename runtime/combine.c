@@ -265,16 +265,19 @@ int filch_then(filch_future *f, filch_executor *e, filch_then_fn *fn, const void
                             arg_size, result_size);
     e = filch__executor_resolve(e);
     if (e == NULL) return FILCH_ENOMEM;
+    int rc = filch__executor_check(e, "filch_then");
+    if (rc != 0) return rc;
     struct chain *c = create_chain(arg, arg_size, result_size);
     if (c == NULL) return no_memory("filch_then");
     c->executor = e;
     c->fn = fn;
     c->input = filch_future_retain(f);
     filch_future *result = filch_future_retain(c->made);
-    if (filch_future_add_done_callback(f, continue_chain, c) != 0) {
+    rc = filch_future_add_done_callback(f, continue_chain, c);
+    if (rc != 0) {
         filch_future_release(result);
         free_chain(c);
-        return no_memory("filch_then");
+        return rc == FILCH_ENOMEM ? no_memory("filch_then") : rc;
     }
     *made = result;
     return 0;

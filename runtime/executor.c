@@ -2,6 +2,7 @@
  *
  * Orders
  *   X1 cas_acq_rel the_default (publish) -> X2 load_acquire the_default (get): the executor's fields
+ * Fork     each call looks first whether the executor is of this process (fork.h).
  * Not here: everything that a back-end does (executor_ops.h says what). Only this file knows which
  * back-ends were built. */
 #include "base/atomics.h"
@@ -46,17 +47,30 @@ filch_executor *filch__executor_resolve(filch_executor *e) {
     return likely(e != NULL) ? e : filch_default_executor();
 }
 
-/* filch_submit, if a field is not valid, or for the default executor. */
+void filch__executor_forget_default(void) {
+    store_relaxed(&the_default, NULL); /* relaxed: there is one thread */
+}
+
+cold int filch__executor_refuse(const char *call) {
+    return filch__error(FILCH_EFORKED,
+                        "%s: the executor belongs to the process before fork(): make a new one",
+                        call);
+}
+
+/* filch_submit, if a field is not valid, for the default executor, or for one of the parent's. */
 static cold int submit_slow(filch_executor *e, const filch_task *task, filch_future **future) {
     if (!filch__task_is_valid(task->fn, task->arg, task->arg_size, task->result_size))
         return filch__task_refuse(task);
     e = filch__executor_resolve(e);
-    return e == NULL ? FILCH_ENOMEM : e->ops->submit(e, task, future);
+    if (e == NULL) return FILCH_ENOMEM;
+    int rc = filch__executor_check(e, "submit");
+    return rc != 0 ? rc : e->ops->submit(e, task, future);
 }
 
 int filch_submit(filch_executor *e, filch_task_fn *fn, const void *arg, size_t arg_size,
                  size_t result_size, filch_future **future) {
-    if (likely(e != NULL && filch__task_is_valid(fn, arg, arg_size, result_size)))
+    if (likely(e != NULL && filch__task_is_valid(fn, arg, arg_size, result_size) &&
+               e->generation == filch__fork_now()))
         return e->ops->submit_plain(e, fn, arg, arg_size, result_size, future);
     filch_task task = {sizeof task, fn, arg, arg_size, result_size, NULL, NULL};
     return submit_slow(e, &task, future);
@@ -71,7 +85,7 @@ int filch_submit_task(filch_executor *e, const filch_task *task, filch_future **
             "filch_submit_task: the task's size field is %zu, not %zu: make it with "
             "FILCH_TASK_INIT",
             task->size, sizeof *task);
-    if (unlikely(e == NULL ||
+    if (unlikely(e == NULL || e->generation != filch__fork_now() ||
                  !filch__task_is_valid(task->fn, task->arg, task->arg_size, task->result_size)))
         return submit_slow(e, task, future);
     return e->ops->submit(e, task, future);
@@ -83,15 +97,18 @@ int filch_executor_shutdown(filch_executor *e, unsigned flags) {
     if ((flags & ~(unsigned)(FILCH_WAIT | FILCH_CANCEL_PENDING)) != 0)
         return filch__error(FILCH_EINVAL, "filch_executor_shutdown: flags 0x%x are not known",
                             flags);
-    return e->ops->shutdown(e, flags);
+    int rc = filch__executor_check(e, "filch_executor_shutdown");
+    return rc != 0 ? rc : e->ops->shutdown(e, flags);
 }
 
 int filch_executor_destroy(filch_executor *e) {
     if (e == NULL) return 0;
+    int rc = filch__executor_check(e, "filch_executor_destroy");
+    if (rc != 0) return rc;
     if (e->is_default)
         return filch__error_constant(
             FILCH_EINVAL, "filch_executor_destroy: the default executor ends with the program");
-    int rc = e->ops->shutdown(e, FILCH_WAIT);
+    rc = e->ops->shutdown(e, FILCH_WAIT);
     if (rc == 0) e->ops->destroy(e);
     return rc;
 }
@@ -105,10 +122,13 @@ int filch_executor_stats(filch_executor *e, filch_stats *stats) {
                             "filch_executor_stats: the size field is %zu, not %zu: make it with "
                             "FILCH_STATS_INIT",
                             stats->size, sizeof *stats);
-    e->ops->stats(e, stats);
-    return 0;
+    int rc = filch__executor_check(e, "filch_executor_stats");
+    if (rc == 0) e->ops->stats(e, stats);
+    return rc;
 }
 
 int filch_executor_worker_limit(filch_executor *e) {
-    return e == NULL ? 0 : e->ops->worker_limit(e);
+    if (e == NULL) return 0;
+    int rc = filch__executor_check(e, "filch_executor_worker_limit");
+    return rc != 0 ? rc : e->ops->worker_limit(e);
 }

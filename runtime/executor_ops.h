@@ -5,6 +5,8 @@
 #ifndef FILCH_EXECUTOR_OPS_H
 #define FILCH_EXECUTOR_OPS_H
 
+#include "base/compiler.h"
+#include "fork.h"
 #include "self.h"
 #include <filch/executor.h>
 #include <filch/future.h>
@@ -27,7 +29,8 @@ struct filch__executor_ops {
     int (*submit_plain)(filch_executor *executor, filch_task_fn *fn, const void *arg,
                         size_t arg_size, size_t result_size, filch_future **future);
     /* Called on a worker of this room: runs what may be run while it waits, then parks, until the
-     * future is done (0), the absolute deadline has passed (FILCH_ETIMEDOUT), or it cannot wait. */
+     * future is done (0), the absolute deadline has passed (FILCH_ETIMEDOUT), or it cannot wait.
+     * FILCH_EFORKED, without a text: what it ran has forked, and this is the child. */
     int (*wait)(struct filch__self *self, filch_future *future, int64_t deadline);
     /* The same, but runs nothing than the awaited task itself. */
     int (*wait_isolated)(struct filch__self *self, filch_future *future, int64_t deadline);
@@ -57,11 +60,20 @@ struct filch__executor_ops {
 /* The start of every back-end's own executor. */
 struct filch_executor {
     const struct filch__executor_ops *ops;
-    bool is_default; /* the library's own, which the caller must not destroy */
+    bool is_default;     /* the library's own, which the caller must not destroy */
+    uint32_t generation; /* filch__fork_now when it was made */
 };
 
 /* executor.c: the executor that the caller means: NULL is the default one. NULL, with the text of
  * FILCH_ENOMEM set, if that cannot be made. */
 filch_executor *filch__executor_resolve(filch_executor *e);
+
+/* executor.c: in the child of a fork(), the default executor is made anew on its next use. */
+void filch__executor_forget_default(void);
+int filch__executor_refuse(const char *call);
+/* 0, or FILCH_EFORKED with its text for an executor of the process before fork(); `call` is named there. */
+static inline int filch__executor_check(const filch_executor *e, const char *call) {
+    return likely(e->generation == filch__fork_now()) ? 0 : filch__executor_refuse(call);
+}
 
 #endif

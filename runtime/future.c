@@ -25,6 +25,7 @@ struct filch__home *filch__home_create(int64_t spin) {
     if (home == NULL) return NULL;
     home->references = 1;
     home->spin = spin;
+    home->generation = filch__fork_now();
     return home;
 }
 
@@ -88,19 +89,23 @@ cold void filch__future_notify(filch_future *f, bool drop, void (*before_callbac
     if (drop) filch__future_drop(f);
 }
 
-/* Destroys the argument of a task that will not start. */
-static void destroy_unstarted(filch_future *f) {
+/* Destroys the argument of a task that will not start. False: the destructor has forked, and this is the
+ * child. */
+static bool destroy_unstarted(filch_future *f) {
+    uint32_t generation = filch__fork_now();
     struct filch__ending here;
     filch__ending_begin(&here, f);
     filch__future_destroy_arg(f);
     filch__ending_end(&here);
+    return likely(filch__fork_now() == generation);
 }
 
 void filch__future_await_ending(filch_future *f) {
     uint64_t state = state_look(&f->state);
     bool ending = state_life(state) == LIFE_CANCELLING ||
                   (state_life(state) == LIFE_ENDING && (state & FLAG_STANDALONE) == 0);
-    if (unlikely(ending) && !filch__is_ending(f)) filch__future_sleep(f, FILCH_FOREVER);
+    if (unlikely(ending) && !filch__is_ending(f) && !filch__future_is_lost(f))
+        filch__future_sleep(f, FILCH_FOREVER);
 }
 
 bool filch__future_try_cancel(filch_future *f) {
@@ -109,7 +114,7 @@ bool filch__future_try_cancel(filch_future *f) {
     /* A callback may release the caller's reference while others are still to run. */
     state_retain(&f->state);
     fetch_add_relaxed(&filch__future_home(f)->cancelled, 1); /* relaxed: a statistic */
-    destroy_unstarted(f);
+    if (unlikely(!destroy_unstarted(f))) return false;
     filch__future_set_outcome(f, FILCH_ECANCELED, NULL);
     filch__future_finish(f, LIFE_CANCELLED, true, NULL, NULL);
     return true;
@@ -133,7 +138,7 @@ static char *copy_text(const char *text) {
 
 bool filch__future_try_fail(filch_future *f, const char *cause) {
     if (!state_fail(&f->state)) return false;
-    destroy_unstarted(f);
+    if (unlikely(!destroy_unstarted(f))) return false;
     filch__future_set_outcome(f, FILCH_EBROKEN, copy_text(cause));
     filch__future_finish(f, LIFE_FINISHED, false, NULL, NULL);
     return true;
@@ -167,12 +172,21 @@ static cold int timed_out(void) {
         FILCH_ETIMEDOUT, "the time was over before the future was done: wait longer, or cancel it");
 }
 
+cold int filch__future_refuse_lost(void) {
+    return filch__error_constant(
+        FILCH_EFORKED,
+        "the future belongs to the process before fork(), and was not done there when "
+        "this process began: wait for it in the parent");
+}
+
 static noinline int await_unfinished(filch_future *f, int64_t deadline, bool isolated) {
+    if (unlikely(filch__future_is_lost(f))) return filch__future_refuse_lost();
     struct filch__self *self = filch__self();
     if (deadline <= 0) return timed_out();
     if (self != NULL) {
         const struct filch__executor_ops *ops = self->executor->ops;
         int rc = (isolated ? ops->wait_isolated : ops->wait)(self, f, deadline);
+        if (unlikely(rc == FILCH_EFORKED)) return filch__future_refuse_lost();
         return rc == FILCH_ETIMEDOUT ? timed_out() : rc;
     }
     int64_t spin = load_relaxed(&filch__future_home(f)->spin); /* relaxed: a constant */
@@ -305,6 +319,7 @@ bool filch_future_cancelled(filch_future *f) {
 
 bool filch_future_cancel(filch_future *f) {
     if (f == NULL) return false;
+    if (unlikely(filch__future_is_lost(f))) return filch_future_cancelled(f);
     struct filch__self *self = filch__self();
     if (filch__future_try_cancel(f)) {
         bool queued = (state_constant(&f->state) & FLAG_STANDALONE) == 0;
@@ -329,6 +344,7 @@ int filch_future_add_done_callback(filch_future *f, filch_done_callback *fn, voi
         fn(f, context);
         return 0;
     }
+    if (unlikely(filch__future_is_lost(f))) return filch__future_refuse_lost();
     struct filch__callback *node = filch__alloc(sizeof *node);
     struct filch__hub *hub = node == NULL ? NULL : filch__hub_get(f);
     if (hub == NULL) {

@@ -14,6 +14,7 @@
 
 #include "base/point.h"
 #include "base/slab.h"
+#include "fork.h"
 #include "future_state.h"
 #include "reclaim/stack.h"
 #include <filch/future.h>
@@ -21,9 +22,10 @@
 
 /* What futures need of their executor, and what therefore outlives it. */
 struct filch__home {
-    int64_t references; /* heaps, and the executor itself */
-    int64_t spin;       /* nanoseconds that a waiter spins */
-    uint64_t cancelled; /* futures cancelled, by any thread */
+    int64_t references;  /* heaps, and the executor itself */
+    int64_t spin;        /* nanoseconds that a waiter spins */
+    uint64_t cancelled;  /* futures cancelled, by any thread */
+    uint32_t generation; /* filch__fork_now when it was made */
 };
 
 /* Rare parts of a task, allocated when there is one of them. */
@@ -52,7 +54,9 @@ struct filch_future {
     };
     union {
         struct filch__link link; /* while it is in an injector, whatever its life is by then */
-        uint64_t owned;          /* of a promise, constant: not 0: only the library completes it */
+        uint64_t
+            owned; /* of a promise, constant: 0, or, if only the library completes it, one more than
+                                  filch__fork_now when it was made */
     };
     struct filch__hub *hub; /* hub.h; NULL until somebody wants to be told of the end */
     /* payload */
@@ -120,6 +124,15 @@ static inline struct filch__extra *filch__future_extra(filch_future *f) {
     return likely((state_constant(&f->state) & FLAG_EXTRA) == 0) ? NULL : filch__future_rare(f);
 }
 
+/* Does it belong to the process before fork()? If it is not done, it will never be in this one. A promise of
+ * the program's own can be completed here as well; one that the library completes cannot. */
+static inline bool filch__future_is_lost(const filch_future *f) {
+    uint32_t now = filch__fork_now();
+    if (unlikely((state_constant(&f->state) & FLAG_STANDALONE) != 0))
+        return f->owned != 0 && f->owned != (uint64_t)now + 1;
+    return filch__future_home(f)->generation != now;
+}
+
 /* The task's copy of the argument. */
 static inline void *filch__future_arg(filch_future *f) {
     struct filch__extra *extra = filch__future_extra(f);
@@ -146,6 +159,9 @@ static inline const void *filch__future_view(filch_future *f, size_t *size) {
     *size = record->size;
     return record->data;
 }
+
+/* FILCH_EFORKED with its text. */
+int filch__future_refuse_lost(void);
 
 struct filch__home *filch__home_create(int64_t spin);
 void filch__home_retain(struct filch__home *home);

@@ -12,6 +12,7 @@ struct filch__gathering *filch__gathering_create(size_t n, enum filch__gather_fo
     g->word = ((uint64_t)n + 1) * GATHER_REFERENCE;
     filch__stack_init(&g->done);
     g->what = what;
+    g->generation = filch__fork_now();
     g->n = g->idle = n;
     return g;
 }

@@ -31,6 +31,7 @@ struct filch__gathering {
     uint64_t word;
     struct filch__stack done;
     uint32_t failed;
+    uint32_t generation; /* filch__fork_now when it was made */
     enum filch__gather_for what;
     size_t n, idle;
     struct filch__slot slots[];

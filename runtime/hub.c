@@ -213,6 +213,7 @@ static struct filch__callback *take_callbacks(struct filch__hub *hub) {
 }
 
 void filch__hub_run_callbacks(filch_future *f) {
+    uint32_t generation = filch__fork_now();
     struct filch__callback *node = take_callbacks(load_acquire(&f->hub)); /* U2 <- U1 */
     while (node != NULL) {
         struct filch__callback *next = node->next;
@@ -220,6 +221,7 @@ void filch__hub_run_callbacks(filch_future *f) {
         void *context = node->context;
         filch__free(node);
         fn(f, context);
+        if (unlikely(filch__fork_now() != generation)) return; /* the others are the parent's */
         node = next;
     }
 }

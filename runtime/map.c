@@ -1,18 +1,21 @@
-/* map.c: one function over many inputs, on the public calls.
+/* map.c: filch_map_array: one function over an array of inputs, on the public calls of futures.
  *
- * Flow     the inputs are cut into contiguous chunks, a few per worker; each chunk is one task that
- *          runs its inputs one by one with an argument copy and a zeroed result as any task has.
- * Memory   tasks refer to the job on the caller's stack, which waits for every one of them. */
+ * Flow     the inputs are cut into contiguous parts, a few per worker; each part is one task that runs its
+ *          inputs one by one, with an argument copy and a zeroed result as any task has.
+ * Memory   tasks refer to the job and their part in the caller's frame, which waits for every one of them.
+ * Not here: an iterator over results, filch_map (results.c). */
+#include "chunk.h"
 #include "error.h"
 #include "executor_ops.h"
 #include "future.h"
 #include "os/memory.h"
-#include "task.h"
+#include "self.h"
 #include <filch/map.h>
+#include <stdio.h>
 #include <string.h>
 
-/* Chunks per worker: enough that uneven inputs balance, few enough that a chunk's cost is small. */
-enum { CHUNKS_PER_WORKER = 16 };
+/* Parts per worker: enough that uneven inputs balance, few enough that a part's cost is small. */
+enum { PARTS_PER_WORKER = 16 };
 
 struct job {
     filch_task_fn *fn;
@@ -22,84 +25,114 @@ struct job {
     size_t result_size;
 };
 
-struct chunk {
+/* Some of the inputs, and the lowest one among them that failed. */
+struct part {
     const struct job *job;
     size_t begin, end;
+    filch_future *future;
+    size_t failed;
+    struct filch__input_outcome outcome;
 };
 
-/* How a chunk ended: the lowest input that failed. */
-struct outcome {
-    size_t index;
+/* What filch_map_array returns: the first code that is noted, and its text. */
+struct verdict {
     int code;
+    char text[sizeof filch__thread.buffer];
 };
 
-/* One input, with private copies. Texts of filch_fail stay with the chunk's future, so the first
- * failure's must not be replaced by a later one: it is put aside. */
-static int run_input(const struct job *job, size_t i, void *arg, void *result) {
-    if (job->arg_size != 0) memcpy(arg, job->args + i * job->arg_size, job->arg_size);
-    if (job->result_size != 0) memset(result, 0, job->result_size);
-    int rc = job->fn(arg, result);
-    if (rc == 0 && job->result_size != 0)
-        memcpy(job->results + i * job->result_size, result, job->result_size);
-    return rc < 0 && !filch__error_is_own(rc) ? FILCH_EINVAL : rc;
+static void note_outcome(struct part *part, size_t i, struct filch__input_outcome outcome) {
+    if (likely(outcome.code == 0 && outcome.text == NULL)) return;
+    if (outcome.code != 0 && part->outcome.code == 0) {
+        part->failed = i;
+        part->outcome = outcome;
+    } else {
+        filch__free(outcome.text);
+    }
 }
 
-static int run_chunk(void *argument, void *result) {
-    const struct chunk *chunk = argument;
-    struct outcome *outcome = result;
-    const struct job *job = chunk->job;
-    struct filch__run *run = filch__self()->run;
+/* One input, with private copies. */
+static struct filch__input_outcome run_input(const struct job *job, size_t i, void *arg,
+                                             void *result) {
+    if (job->arg_size != 0) memcpy(arg, job->args + i * job->arg_size, job->arg_size);
+    struct filch__input_outcome outcome = filch__input_run(job->fn, arg, result, job->result_size);
+    if (outcome.code == 0 && job->result_size != 0)
+        memcpy(job->results + i * job->result_size, result, job->result_size);
+    return outcome;
+}
+
+static int run_part(void *argument, void *result) {
+    struct part *part = *(struct part **)argument;
+    const struct job *job = part->job;
     size_t arg_room = filch__round_up(job->arg_size);
     char *scratch = filch__alloc(arg_room + filch__round_up(job->result_size) + FILCH__ALIGNMENT);
+    (void)result;
     if (scratch == NULL) {
-        *outcome = (struct outcome){chunk->begin, FILCH_ENOMEM};
+        note_outcome(part, part->begin, (struct filch__input_outcome){NULL, FILCH_ENOMEM});
         return 0;
     }
-    char *first_text = NULL;
-    for (size_t i = chunk->begin; i < chunk->end; i++) {
-        int rc = run_input(job, i, scratch, scratch + arg_room);
-        if (rc != 0 && outcome->code == 0) {
-            *outcome = (struct outcome){i, rc};
-            first_text = run->text;
-        } else {
-            filch__free(run->text);
-        }
-        run->text = NULL;
+    uint32_t generation = filch__fork_now();
+    for (size_t i = part->begin; i < part->end; i++) {
+        struct filch__input_outcome outcome = run_input(job, i, scratch, scratch + arg_room);
+        if (unlikely(filch__fork_now() != generation)) return 0; /* the others are the parent's */
+        note_outcome(part, i, outcome);
     }
-    run->text = first_text;
     filch__free(scratch);
     return 0;
 }
 
-/* Waits for a chunk. If that cannot be done (a worker's stack is used up and no spare can be started)
- * the chunk is cancelled, since it must not run after this call has returned. */
-static int result_of(filch_future *f, struct outcome *outcome) {
+/* Waits for a part. If that cannot be done (a worker's stack is used up and no spare can be started)
+ * the part is cancelled, since it must not run after this call has returned. In the child of a fork() in an
+ * input that ran on this stack, the parts are the parent's. */
+static int result_of(filch_future *f) {
     for (;;) {
-        int rc = filch_future_result(f, outcome, FILCH_FOREVER);
-        if (filch_future_done(f)) return filch_future_result(f, outcome, FILCH_FOREVER);
-        if (filch_future_cancel(f)) return rc;
+        int rc = filch_future_result(f, NULL, FILCH_FOREVER);
+        if (filch_future_done(f)) return filch_future_result(f, NULL, FILCH_FOREVER);
+        if (filch_future_cancel(f) || rc == FILCH_EFORKED) return rc;
     }
 }
 
-/* Waits for the chunks; the outcome of the lowest input that failed. */
-static int gather(filch_future **futures, size_t count) {
-    int code = 0;
-    for (size_t c = 0; c < count; c++) {
-        struct outcome outcome = {0, 0};
-        filch_error error;
-        int rc = result_of(futures[c], &outcome);
-        if (rc == 0) rc = outcome.code;
-        if (rc != 0 && code == 0) {
-            code = rc;
-            bool told = outcome.code != 0 && filch_future_error(futures[c], &error, 0) == 0 &&
-                        !filch__outcome_is_plain(futures[c]->outcome);
-            if (outcome.code != 0)
-                filch__error(rc, "filch_map_array: input %zu: %s", outcome.index,
-                             told ? error.text : filch_error_text(rc));
-        }
-        filch_future_release(futures[c]);
+/* Notes what the last call has failed with. The text must be copied: a worker that waits for a part may
+ * run others, and what fails there has texts of its own. */
+static void note_error(struct verdict *verdict, int code) {
+    if (verdict->code != 0) return;
+    verdict->code = code;
+    snprintf(verdict->text, sizeof verdict->text, "%s", filch_last_error());
+}
+
+static int describe(const struct part *part) {
+    const struct filch__input_outcome *o = &part->outcome;
+    return filch__error(o->code, "filch_map_array: input %zu: %s", part->failed,
+                        o->text != NULL ? o->text : filch_error_text(o->code));
+}
+
+/* Waits for the parts; the verdict is that of the lowest input that failed. */
+static void gather(struct part *parts, size_t count, struct verdict *verdict) {
+    for (size_t p = 0; p < count; p++) {
+        int rc = result_of(parts[p].future);
+        if (rc == 0 && parts[p].outcome.code != 0) rc = describe(&parts[p]);
+        if (rc != 0) note_error(verdict, rc);
+        filch__free(parts[p].outcome.text);
+        filch_future_release(parts[p].future);
     }
-    return code;
+}
+
+/* Submits the inputs in `count` parts, whose sizes differ by at most one. Returns how many parts were
+ * submitted; if they are less, the verdict says why. */
+static size_t submit_parts(filch_executor *e, const struct job *job, size_t n, struct part *parts,
+                           size_t count, struct verdict *verdict) {
+    size_t begin = 0;
+    for (size_t p = 0; p < count; p++) {
+        struct part *part = &parts[p];
+        size_t end = begin + n / count + (p < n % count);
+        *part = (struct part){.job = job, .begin = begin, .end = end};
+        int rc = filch_submit(e, run_part, &part, sizeof part, 0, &part->future);
+        if (rc != 0) {
+            note_error(verdict, rc);
+            return p;
+        }
+        begin = end;
+    }
+    return count;
 }
 
 static int check(filch_task_fn *fn, const void *args, size_t arg_size, size_t n,
@@ -128,22 +161,17 @@ int filch_map_array(filch_executor *e, filch_task_fn *fn, const void *args, size
     if (rc != 0) return rc;
     e = filch__executor_resolve(e);
     if (e == NULL) return FILCH_ENOMEM;
+    rc = filch__executor_check(e, "filch_map_array");
+    if (rc != 0) return rc;
     struct job job = {fn, args, arg_size, results, result_size};
-    size_t chunks = (size_t)e->ops->max_workers(e) * CHUNKS_PER_WORKER;
-    if (chunks > n) chunks = n;
-    filch_future **futures = filch__alloc(chunks * sizeof(filch_future *));
-    if (futures == NULL) return filch__error_constant(FILCH_ENOMEM, "filch_map_array: no memory");
-    size_t count = 0;
-    for (size_t begin = 0; count < chunks && rc == 0; count++) {
-        /* Sizes differ by at most one. */
-        size_t end = begin + n / chunks + (count < n % chunks);
-        struct chunk chunk = {&job, begin, end};
-        rc = filch_submit(e, run_chunk, &chunk, sizeof chunk, sizeof(struct outcome),
-                          &futures[count]);
-        begin = end;
-        if (rc != 0) break;
-    }
-    int failed = gather(futures, count);
-    filch__free(futures);
-    return failed != 0 ? failed : rc;
+    struct verdict failed = {0, ""}, refused = {0, ""};
+    size_t count = (size_t)e->ops->max_workers(e) * PARTS_PER_WORKER;
+    if (count > n) count = n;
+    struct part *parts = filch__alloc(count * sizeof *parts);
+    if (parts == NULL) return filch__error_constant(FILCH_ENOMEM, "filch_map_array: no memory");
+    gather(parts, submit_parts(e, &job, n, parts, count, &refused), &failed);
+    filch__free(parts);
+    /* What was refused comes after all that was not. */
+    if (failed.code == 0) failed = refused;
+    return failed.code == 0 ? 0 : filch__error(failed.code, "%s", failed.text);
 }

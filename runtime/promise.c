@@ -43,7 +43,7 @@ filch_future *filch__promise_create(size_t result_size, bool owned) {
     }
     prepare_home();
     f->outcome = filch__outcome_of_code(0);
-    f->owned = owned;
+    f->owned = owned ? (uint64_t)filch__fork_now() + 1 : 0;
     if (extra != NULL) *(struct filch__extra **)filch__future_payload(f) = extra;
     state_init(&f->state, 1, FLAG_STANDALONE | (inside ? state_sizes(0, result_size) : FLAG_EXTRA));
     return f;

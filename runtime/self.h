@@ -50,8 +50,9 @@ static inline void filch__ending_begin(struct filch__ending *ending, const void 
     ending->below = filch__thread.ending;
     filch__thread.ending = ending;
 }
+/* In the child of a fork() that happened meanwhile there is nothing to take off. */
 static inline void filch__ending_end(const struct filch__ending *ending) {
-    filch__thread.ending = ending->below;
+    if (filch__thread.ending == ending) filch__thread.ending = ending->below;
 }
 /* Is this thread ending it? */
 static inline bool filch__is_ending(const void *what) {

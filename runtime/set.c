@@ -53,10 +53,12 @@ int filch__set_sleep(struct filch__gathering *g, const struct filch__survey *s, 
                      int64_t spin) {
     struct filch__self *self = filch__self();
     if (filch__gathering_ready(g)) return 0;
+    if (unlikely(g->generation != filch__fork_now())) return filch__future_refuse_lost();
     if (s->unfinished != 0 && s->below == s->unfinished) return waits_for_itself();
     if (self != NULL) {
         bool stuck = s->unfinished != 0 && s->below + s->no_stack == s->unfinished;
-        return self->executor->ops->wait_set(self, g, s->only, stuck, deadline);
+        int rc = self->executor->ops->wait_set(self, g, s->only, stuck, deadline);
+        return unlikely(rc == FILCH_EFORKED) ? filch__future_refuse_lost() : rc;
     }
     if (filch__gathering_spin(g, spin, deadline)) return 0;
     return filch__gathering_sleep(g, deadline) ? 0 : FILCH_ETIMEDOUT;
@@ -104,6 +106,8 @@ static int gather(struct filch__gathering *g, filch_future **futures, size_t n, 
     size_t slots = 0;
     for (size_t i = 0; i < n; i++) {
         enum filch__registered how = REGISTER_TOO_LATE;
+        if (!is_done(futures[i]) && filch__future_is_lost(futures[i]))
+            return filch__future_refuse_lost();
         /* More than the first look counted are not unfinished, since none comes back. */
         if (!is_done(futures[i])) how = filch__gathering_add(g, slots++, futures[i]);
         if (how == REGISTER_NO_MEMORY) return FILCH_ENOMEM;

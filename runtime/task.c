@@ -55,13 +55,15 @@ cold void filch__task_ended(filch_future *f, int rc, char *text, struct filch__o
     filch__future_set_outcome(f, rc >= 0 || filch__error_is_own(rc) ? rc : FILCH_EINVAL, text);
 }
 
-void filch__task_run_rare(struct filch__self *self, filch_future *f, int64_t base) {
+bool filch__task_run_rare(struct filch__self *self, filch_future *f, int64_t base) {
     struct filch__extra *extra = filch__future_rare(f);
     struct filch__run *below = self->run;
-    filch__task_call(self, f, base, extra->arg, extra->result, extra->result_size);
+    if (!filch__task_call(self, f, base, extra->arg, extra->result, extra->result_size))
+        return false;
     self->run = NULL; /* a destructor is no part of the task, nor of the one below */
     filch__future_destroy_arg(f);
     self->run = below;
+    return filch__self() == self;
 }
 
 int filch_fail(int code, const char *format, ...) {

@@ -3,6 +3,16 @@
  * Threads: every call may run in any thread at the same time as every other call on the same
  * executor, but filch_executor_destroy, during and after which there may be no other.
  *
+ * Fork: in a child after fork() every call on an executor of the parent returns FILCH_EFORKED, NULL means a
+ * new default executor, and new executors may be made. The parent notices nothing; what belongs to its
+ * executors stays in the child's memory unused. A child that was forked inside a task (or in a callback, a
+ * destructor, an initializer) is no worker; best it ends by _exit, exit or exec. If it returns instead, what
+ * lies below on its stack goes on, with FILCH_EFORKED from waits, and then its thread ends, and with the last
+ * thread its process, with status 0; workers of executors that it has made and not destroyed, of the default
+ * one too, are such threads. vfork, _Fork and clone are not noticed; nor may a signal handler fork that
+ * interrupts a call of this library. A program that uses liburcu-bp itself must not call urcu_bp_before_fork
+ * and its kin, which this library calls around each fork(), and must not fork while it reads.
+ *
  * SPDX-License-Identifier: MIT */
 #ifndef FILCH_EXECUTOR_H
 #define FILCH_EXECUTOR_H
@@ -77,7 +87,8 @@ FILCH_BEGIN_DECLS
  * options   NULL: defaults
  * executor  receives the executor; not NULL
  * Returns   0; FILCH_EINVAL (an option out of its range, a size field that this library does not
- *           know, executor is NULL); FILCH_ENOMEM.
+ *           know, executor is NULL); FILCH_ENOMEM (for the executor, or, when the library was loaded, for
+ *           its handlers of fork()).
  * Ownership: the caller's, given back with filch_executor_destroy. Since: 0.1. */
 FILCH_API int filch_thread_executor(const filch_thread_options *options, filch_executor **executor);
 
@@ -88,15 +99,17 @@ FILCH_API int filch_thread_executor(const filch_thread_options *options, filch_e
  * executor  not NULL
  * flags     0, or FILCH_WAIT, FILCH_CANCEL_PENDING, or both
  * Returns   0; FILCH_EINVAL; FILCH_EDEADLK (FILCH_WAIT in a task or callback run by a worker of this
- *           executor, or in a callback that runs inside another shutdown of it; nothing has happened).
+ *           executor, or in a callback that runs inside another shutdown of it; nothing has happened);
+ *           FILCH_EFORKED (it is the parent's; or a callback that this call ran has forked, and this is
+ *           the child).
  * Progress: blocking with FILCH_WAIT. Since: 0.1. */
 FILCH_API int filch_executor_shutdown(filch_executor *executor, unsigned flags);
 
 /* filch_executor_shutdown(executor, FILCH_WAIT), then frees it. Futures may outlive it.
  *
  * executor  NULL does nothing and succeeds
- * Returns   0; FILCH_EDEADLK as filch_executor_shutdown; FILCH_EINVAL for the default executor, which is not the
- *           caller's.
+ * Returns   0; FILCH_EDEADLK and FILCH_EFORKED as filch_executor_shutdown; FILCH_EINVAL for the default
+ *           executor, which is not the caller's.
  * Since: 0.1. */
 FILCH_API int filch_executor_destroy(filch_executor *executor);
 
@@ -104,16 +117,17 @@ FILCH_API int filch_executor_destroy(filch_executor *executor);
  * add up while tasks run.
  *
  * stats     not NULL, made with FILCH_STATS_INIT
- * Returns   0; FILCH_EINVAL. Progress: wait-free. Since: 0.1. */
+ * Returns   0; FILCH_EINVAL; FILCH_EFORKED. Progress: wait-free. Since: 0.1. */
 FILCH_API int filch_executor_stats(filch_executor *executor, filch_stats *stats);
 
 /* One more than the largest filch_worker_index that a worker of this executor can have, spare workers
  * included.
  *
- * Returns  that number, which never changes; 0 for NULL. Progress: wait-free. Since: 0.1. */
+ * Returns  that number, which never changes; 0 for NULL; FILCH_EFORKED, which is negative.
+ * Progress: wait-free. Since: 0.1. */
 FILCH_API int filch_executor_worker_limit(filch_executor *executor);
 
-/* The executor with default options that NULL stands for, made on first use.
+/* The executor with default options that NULL stands for, made on first use; in a child after fork() anew.
  *
  * Returns   NULL if it cannot be made (filch_last_error says why).
  * Ownership: the library's, ended at the end of the program after its accepted work is done.

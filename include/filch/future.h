@@ -6,6 +6,10 @@
  * Threads: every call may run in any thread at the same time as every other call on the same future,
  * as long as each caller holds a reference.
  *
+ * Fork: in a child after fork() a future of the parent that was done can be read, and all can be released.
+ * One that was not done never will be there: waits for it return FILCH_EFORKED at once, it cannot be
+ * cancelled, and filch_future_running tells what was so at the fork.
+ *
  * SPDX-License-Identifier: MIT */
 #ifndef FILCH_FUTURE_H
 #define FILCH_FUTURE_H
@@ -73,8 +77,10 @@ FILCH_BEGIN_DECLS
  * timeout  nanoseconds, 0 or less polls, FILCH_FOREVER waits without end
  * Returns  0; the task's positive code; FILCH_ECANCELED; FILCH_EBROKEN; FILCH_ETIMEDOUT (the future
  *          is as it was); FILCH_EINVAL (future is NULL); FILCH_EDEADLK (the future's task stands lower
- *          on the caller's own stack, or tasks wait for each other in a circle); FILCH_EAGAIN (a worker must park to go on, nobody else is left
- *          to run the task, and no thread could be started). May be called any number of times.
+ *          on the caller's own stack, or tasks wait for each other in a circle); FILCH_EAGAIN (a worker
+ *          must park to go on, nobody else is left to run the task, and no thread could be started);
+ *          FILCH_EFORKED (it is the parent's and was not done; or what this call ran has forked, and this
+ *          is the child). May be called any number of times.
  * Progress: blocking. Ordering: everything that the task did happens before the return.
  * Since: 0.1. */
 FILCH_API int filch_future_result(filch_future *future, void *result, filch_nanoseconds timeout);
@@ -82,17 +88,21 @@ FILCH_API int filch_future_result(filch_future *future, void *result, filch_nano
 /* The same until an absolute time.
  *
  * deadline nanoseconds of CLOCK_MONOTONIC; one that is past, or 0 or less, polls; FILCH_FOREVER waits
+ * Returns  as filch_future_result.
  * Since: 0.1. */
 FILCH_API int filch_future_result_until(filch_future *future, void *result,
                                         filch_nanoseconds deadline);
 
 /* The same as filch_future_result, but a worker runs nothing than the awaited task itself while it waits, no
  * descendants: for a caller that holds a lock, or has thread-local state in use, that they might meet.
- * Since: 0.1. */
+ *
+ * Returns  as filch_future_result. Since: 0.1. */
 FILCH_API int filch_future_result_isolated(filch_future *future, void *result,
                                            filch_nanoseconds timeout);
 
-/* The same with an absolute deadline, as for filch_future_result_until. Since: 0.1. */
+/* The same with an absolute deadline, as for filch_future_result_until.
+ *
+ * Returns  as filch_future_result_isolated. Since: 0.1. */
 FILCH_API int filch_future_result_isolated_until(filch_future *future, void *result,
                                                  filch_nanoseconds deadline);
 
@@ -106,7 +116,9 @@ FILCH_API int filch_future_result_isolated_until(filch_future *future, void *res
  * Progress: blocking. Since: 0.1. */
 FILCH_API int filch_future_result_view(filch_future *future, const void **data, size_t *size);
 
-/* The same with an absolute deadline, as for filch_future_result_until. Since: 0.1. */
+/* The same with an absolute deadline, as for filch_future_result_until.
+ *
+ * Returns  as filch_future_result_view. Since: 0.1. */
 FILCH_API int filch_future_result_view_until(filch_future *future, const void **data, size_t *size,
                                              filch_nanoseconds deadline);
 
@@ -114,12 +126,14 @@ FILCH_API int filch_future_result_view_until(filch_future *future, const void **
  *
  * error    not NULL; filled on success only
  * Returns  0 if the future is done, however it ended; else FILCH_ETIMEDOUT, FILCH_EINVAL,
- *          FILCH_EDEADLK, FILCH_EAGAIN as filch_future_result.
+ *          FILCH_EDEADLK, FILCH_EAGAIN, FILCH_EFORKED as filch_future_result.
  * Since: 0.1. */
 FILCH_API int filch_future_error(filch_future *future, filch_error *error,
                                  filch_nanoseconds timeout);
 
-/* The same with an absolute deadline, as for filch_future_result_until. Since: 0.1. */
+/* The same with an absolute deadline, as for filch_future_result_until.
+ *
+ * Returns  as filch_future_error. Since: 0.1. */
 FILCH_API int filch_future_error_until(filch_future *future, filch_error *error,
                                        filch_nanoseconds deadline);
 
@@ -168,7 +182,8 @@ FILCH_API bool filch_future_cancelled(filch_future *future);
  * cancelling it, waits until that has destroyed the argument.
  *
  * Returns  true if the future is now, or already was, cancelled; false if it runs or has finished,
- *          and for NULL.
+ *          for NULL, and, in a child after fork(), for one of the parent's that was not done; nothing
+ *          has happened then.
  * Progress: lock-free. Since: 0.1. */
 FILCH_API bool filch_future_cancel(filch_future *future);
 
@@ -187,7 +202,7 @@ FILCH_API bool filch_future_request_cancel(filch_future *future);
  *
  * fn       not NULL
  * context  passed on
- * Returns  0; FILCH_EINVAL; FILCH_ENOMEM (fn is then never called).
+ * Returns  0; FILCH_EINVAL; FILCH_ENOMEM; FILCH_EFORKED (fn is then never called).
  * Ordering: everything that the task did happens before the callback. Progress: lock-free.
  * Since: 0.1. */
 FILCH_API int filch_future_add_done_callback(filch_future *future, filch_done_callback *fn,

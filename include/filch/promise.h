@@ -33,8 +33,10 @@ FILCH_API int filch_promise(size_t result_size, filch_future **future);
  * Progress: lock-free. Since: 0.1. */
 FILCH_API int filch_promise_start(filch_future *promise);
 
-/* Has filch_future_request_cancel been called while it was RUNNING? False for NULL. What the caller of that
- * did before it is seen. Progress: wait-free. Since: 0.1. */
+/* Has filch_future_request_cancel been called while it was RUNNING?
+ *
+ * Returns  true if it has; false for NULL.
+ * Ordering: what the caller of that did before it is seen. Progress: wait-free. Since: 0.1. */
 FILCH_API bool filch_promise_cancel_requested(filch_future *promise);
 
 /* Ends it with success and a value, wakes who waits, and runs the callbacks in the caller.

@@ -51,6 +51,7 @@ FILCH_API ptrdiff_t filch_wait(filch_future **futures, size_t n, filch_nanosecon
 /* The same until an absolute time.
  *
  * deadline  nanoseconds of CLOCK_MONOTONIC; one that is past, or 0 or less, polls; FILCH_FOREVER waits
+ * Returns   as filch_wait.
  * Since: 0.1. */
 FILCH_API ptrdiff_t filch_wait_until(filch_future **futures, size_t n, filch_nanoseconds deadline,
                                      filch_when when);
@@ -70,7 +71,9 @@ FILCH_API ptrdiff_t filch_wait_until(filch_future **futures, size_t n, filch_nan
 FILCH_API int filch_as_completed(filch_future *const *futures, size_t n, filch_nanoseconds timeout,
                                  filch_completions **completions);
 
-/* The same with an absolute deadline, as for filch_wait_until. Since: 0.1. */
+/* The same with an absolute deadline, as for filch_wait_until.
+ *
+ * Returns   as filch_as_completed. Since: 0.1. */
 FILCH_API int filch_as_completed_until(filch_future *const *futures, size_t n,
                                        filch_nanoseconds deadline, filch_completions **completions);
 
@@ -85,8 +88,9 @@ FILCH_API int filch_as_completed_until(filch_future *const *futures, size_t n,
  * Since: 0.1. */
 FILCH_API int filch_completions_next(filch_completions *completions, filch_future **future);
 
-/* Where in the array the future that was given last stands for the first time; SIZE_MAX before the first,
- * and for NULL. Since: 0.1. */
+/* Where in the array the future that was given last stands for the first time.
+ *
+ * Returns   the index; SIZE_MAX before the first, and for NULL. Since: 0.1. */
 FILCH_API size_t filch_completions_index(const filch_completions *completions);
 
 /* Ends the iteration. The futures are left as they are. NULL does nothing.

@@ -53,8 +53,9 @@ FILCH_BEGIN_DECLS
  * future       receives a reference to the task's future; NULL for a task that nobody waits for
  * Returns      0; FILCH_EINVAL (fn is NULL, or arg is NULL and arg_size is not 0); FILCH_ETOOBIG (the
  *              sizes overflow); FILCH_ENOMEM; FILCH_ESHUTDOWN; FILCH_EBROKEN; FILCH_EAGAIN (the
- *              executor has no thread and none could be started). If it fails, the task never runs
- *              and *future is untouched.
+ *              executor has no thread and none could be started); FILCH_EFORKED (the executor belongs
+ *              to the process before fork()). If it fails, the task never runs and *future is
+ *              untouched.
  * Ownership: the caller owns one reference to *future, given back with filch_future_release.
  * Threads: any, tasks and callbacks included. A submit that races with filch_executor_shutdown is
  * either refused or run; one that races with filch_executor_destroy is a use after free.

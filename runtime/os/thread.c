@@ -33,6 +33,10 @@ void filch__thread_join(pthread_t thread) {
     pthread_join(thread, NULL);
 }
 
+int filch__thread_at_fork(void (*before)(void), void (*in_parent)(void), void (*in_child)(void)) {
+    return pthread_atfork(before, in_parent, in_child);
+}
+
 void filch__thread_name(const char *prefix, int index) {
     char name[16], digits[12];
     int used = snprintf(digits, sizeof digits, "-%d", index);

@@ -14,6 +14,8 @@ size_t filch__thread_stack_least(void);
 /* Lets others run on this CPU, if there are any. About 0.2 us if not. */
 void filch__thread_yield(void);
 void filch__thread_join(pthread_t thread);
+/* Has the three called by every fork(), in the thread that forks. Returns 0 or an errno. */
+int filch__thread_at_fork(void (*before)(void), void (*in_parent)(void), void (*in_child)(void));
 /* Names the calling thread; cut to 15 bytes. */
 void filch__thread_name(const char *prefix, int index);
 /* Lowest address of the calling thread's stack that may be used; 0 if that cannot be found out. */

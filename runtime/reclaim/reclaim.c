@@ -25,3 +25,15 @@ void filch__reclaim_wait(void) {
     urcu_bp_synchronize_rcu();
     tell_acquire(GRACE_PERIOD);
 }
+
+void filch__reclaim_before_fork(void) {
+    urcu_bp_before_fork();
+}
+
+void filch__reclaim_after_fork_in_parent(void) {
+    urcu_bp_after_fork_parent();
+}
+
+void filch__reclaim_after_fork_in_child(void) {
+    urcu_bp_after_fork_child();
+}

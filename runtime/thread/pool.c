@@ -269,6 +269,7 @@ static void fill(struct filch__pool *p, const filch_thread_options *o) {
     const char *prefix = o->worker_name_prefix == NULL ? "filch" : o->worker_name_prefix;
     uint32_t cpus = (uint32_t)filch__cpus_usable();
     p->base.ops = &ops;
+    p->base.generation = filch__fork_now();
     p->serial = fetch_add_relaxed(&serials, 1) + 1; /* relaxed: a number that is used once */
     p->spin = spin_of(o->spin);
     p->stack_size = stack_size_of(o->stack_size);
@@ -308,6 +309,11 @@ int filch_thread_executor(const filch_thread_options *options, filch_executor **
     if (options == NULL) options = &defaults;
     int rc = check(options);
     if (rc != 0) return rc;
+    if (!filch__fork_is_handled())
+        return filch__error_constant(
+            FILCH_ENOMEM,
+            "filch_thread_executor: there was no memory for the handlers of fork() when "
+            "the library was loaded");
     struct filch__pool *p = create(options);
     if (p == NULL)
         return filch__error_constant(FILCH_ENOMEM, "filch_thread_executor: there is no memory");

@@ -127,6 +127,12 @@ static inline struct filch__worker *filch__pool_worker(struct filch__pool *p) {
     return self != NULL && self->executor == &p->base ? filch__worker_of(self) : NULL;
 }
 
+/* The calling thread, which began as this worker, still is: it is not the child of a fork() in code of the
+ * user that the worker ran. Asked wherever the worker goes on after such code. */
+static inline bool filch__worker_is_here(struct filch__worker *w) {
+    return likely(filch__self() == &w->self);
+}
+
 /* Workers that may exist: indices below this; slots may be NULL. */
 static inline uint32_t filch__pool_workers(struct filch__pool *p) {
     return load_acquire(&p->slots_used); /* C4 <- C3 */

@@ -23,10 +23,15 @@ static void end_entry(filch_future *f, const char *cause) {
     filch__future_drop(f);
 }
 
+/* A callback or destructor has forked, and this is the child: what is left is the parent's. */
+static bool is_lost(struct filch__pool *p) {
+    return p->base.generation != filch__fork_now();
+}
+
 static size_t drain_injector(struct filch__pool *p, const char *cause) {
     size_t ended = 0;
     struct filch__link *link = filch__chain_reverse(filch__stack_take_all(&p->injector));
-    while (link != NULL) {
+    while (link != NULL && !is_lost(p)) {
         struct filch__link *next = filch__link_next(link);
         end_entry(container_of(link, filch_future, link), cause);
         link = next;
@@ -35,16 +40,17 @@ static size_t drain_injector(struct filch__pool *p, const char *cause) {
     return ended;
 }
 
-static size_t drain_deque(struct filch__deque *d, const char *cause) {
+static size_t drain_deque(struct filch__pool *p, struct filch__deque *d, const char *cause) {
     size_t ended = 0;
-    for (;;) {
+    while (!is_lost(p)) {
         filch__entry entry;
         enum filch__steal outcome = filch__deque_steal(d, &entry);
-        if (outcome == STEAL_EMPTY) return ended;
+        if (outcome == STEAL_EMPTY) break;
         if (outcome == STEAL_LOST) continue;
         end_entry(filch__entry_future(entry), cause);
         ended++;
     }
+    return ended;
 }
 
 /* Ends everything that is queued; returns how many entries that were. */
@@ -54,7 +60,7 @@ static size_t drain_queues(struct filch__pool *p, const char *cause) {
     for (uint32_t i = 0; i < n; i++) {
         struct filch__worker *w = filch__pool_slot(p, i);
         if (w == NULL) continue;
-        ended += drain_deque(&w->inbound, cause) + drain_deque(&w->local, cause);
+        ended += drain_deque(p, &w->inbound, cause) + drain_deque(p, &w->local, cause);
     }
     return ended;
 }
@@ -104,7 +110,9 @@ void filch__pool_drain(struct filch__pool *p, const char *cause) {
                       1u); /* relaxed: before the takes, whose effect a waiter has seen */
     for (;;) {
         uint64_t before = sum_of_empty_hands(p);
-        if (drain_queues(p, cause) == 0 && sum_of_empty_hands(p) == before) break;
+        size_t ended = drain_queues(p, cause);
+        if (unlikely(is_lost(p))) return;
+        if (ended == 0 && sum_of_empty_hands(p) == before) break;
     }
     filch__ending_end(&here);
     fetch_sub_acq_rel(&p->drains, 1u); /* C29 -> C30 */
@@ -154,6 +162,7 @@ int filch__pool_shutdown(filch_executor *e, unsigned flags) {
     close_pool(p, cancel ? POOL_CANCELLING : 0);
     if (cancel) {
         filch__pool_drain(p, NULL);
+        if (unlikely(is_lost(p))) return filch__executor_refuse("filch_executor_shutdown");
         /* Others that drain have entries in their hands. */
         if (!is_draining(p)) wait_for_drains(p);
     }

@@ -83,6 +83,7 @@ static inline bool run_oldest(struct filch__worker *w, filch_future *f) {
         return false;
     }
     filch__worker_handle(w, filch__entry_of_future(f));
+    if (!filch__worker_is_here(w)) return false;
     after_awaited(w, bottom);
     return state_is_done(state_look(&f->state));
 }
@@ -107,6 +108,7 @@ static inline bool run_newest(struct filch__worker *w, filch_future *f) {
     filch__hand_empty(w);
     if (started) {
         filch__worker_run(w, f, taken);
+        if (!filch__worker_is_here(w)) return false;
         after_awaited(w, bottom);
     } else if (taken) {
         filch__future_drop(f);
@@ -130,7 +132,7 @@ static void run_awaited(struct filch__worker *w, filch_future *f) {
         w->stale++;
         filch__worker_run(w, f, false);
     }
-    after_awaited(w, bottom - newest);
+    if (filch__worker_is_here(w)) after_awaited(w, bottom - newest);
 }
 
 /* A descendant of the waiting task, from the own deque. */
@@ -262,14 +264,15 @@ static bool run_descendant(struct filch__worker *w, const struct awaited *a, int
     return run_own_descendant(w) || (runner >= 0 && run_their_descendant(w, a->future, runner));
 }
 
-/* Spins, and looks for descendants of a task that has started, for at most `spin`. */
+/* Spins, and looks for descendants of a task that has started, for at most `spin`. True: there is something
+ * new, look again. */
 static bool spin_helping(struct filch__worker *w, const struct awaited *a, int runner,
                          int64_t deadline) {
     struct filch__spin pauses = filch__spin_begin();
     do {
         if (is_over(a)) return true;
         while (run_descendant(w, a, runner)) {
-            if (is_over(a)) return true;
+            if (!filch__worker_is_here(w) || is_over(a)) return true;
             pauses = filch__spin_begin();
         }
     } while (w->pool->spin > 0 && filch__spin_pause(&pauses, w->pool->spin, deadline));
@@ -286,6 +289,7 @@ static noinline int wait_slow(struct filch__worker *w, filch_future *f, int64_t 
     struct awaited a = {mine ? f : NULL, NULL, mine ? NULL : f, false, isolated};
     for (;;) {
         uint64_t state = state_look(&f->state);
+        if (!filch__worker_is_here(w)) return FILCH_EFORKED;
         if (state_is_done(state)) return 0;
         if (mine && state_life(state) == LIFE_PENDING && !stack_is_low(w)) {
             run_awaited(w, f);
@@ -293,7 +297,7 @@ static noinline int wait_slow(struct filch__worker *w, filch_future *f, int64_t 
         }
         int runner = mine && state_life(state) == LIFE_RUNNING ? state_runner(state) : -1;
         if (runner == w->self.index) return waits_for_itself();
-        if (spin_helping(w, &a, runner, deadline)) return 0;
+        if (spin_helping(w, &a, runner, deadline)) continue;
         int rc = park(w, &a, deadline);
         if (rc != 0) return rc;
     }
@@ -326,7 +330,7 @@ static cold int wait_in_blocking(struct filch__worker *w, filch_future *f, int64
                                  bool isolated) {
     uint32_t depth = leave_blocking(w);
     int rc = wait_slow(w, f, deadline, isolated);
-    enter_blocking(w, depth);
+    if (filch__worker_is_here(w)) enter_blocking(w, depth);
     return rc;
 }
 
@@ -360,7 +364,7 @@ static enum filch__help help(struct filch__worker *w, filch_future *f, bool run)
     if (state_life(state) != LIFE_PENDING) return HELP_NONE;
     if (stack_is_low(w)) return HELP_NO_STACK;
     if (!run) return HELP_NONE;
-    if (!run_at_an_end(w, f)) run_awaited(w, f);
+    if (!run_at_an_end(w, f) && filch__worker_is_here(w)) run_awaited(w, f);
     return state_is_done(state_look(&f->state)) ? HELP_DONE : HELP_NONE;
 }
 
@@ -369,15 +373,16 @@ enum filch__help filch__worker_help(struct filch__self *self, filch_future *f, b
     if (!run || likely(self->blocking == 0)) return help(w, f, run);
     uint32_t depth = leave_blocking(w);
     enum filch__help how = help(w, f, run);
-    enter_blocking(w, depth);
+    if (filch__worker_is_here(w)) enter_blocking(w, depth);
     return how;
 }
 
 static int wait_set(struct filch__worker *w, const struct awaited *a, int64_t deadline) {
     while (!is_over(a)) {
+        if (!filch__worker_is_here(w)) return FILCH_EFORKED;
         uint64_t state = a->future == NULL ? 0 : state_look(&a->future->state);
         int runner = state_life(state) == LIFE_RUNNING ? state_runner(state) : -1;
-        if (spin_helping(w, a, runner, deadline)) break;
+        if (spin_helping(w, a, runner, deadline)) continue;
         int rc = park(w, a, deadline);
         if (rc != 0) return rc;
     }
@@ -392,6 +397,6 @@ int filch__worker_wait_set(struct filch__self *self, struct filch__gathering *se
     if (likely(self->blocking == 0)) return wait_set(w, &a, deadline);
     uint32_t depth = leave_blocking(w);
     int rc = wait_set(w, &a, deadline);
-    enter_blocking(w, depth);
+    if (filch__worker_is_here(w)) enter_blocking(w, depth);
     return rc;
 }

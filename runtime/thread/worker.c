@@ -374,7 +374,7 @@ void filch__worker_run(struct filch__worker *w, filch_future *f, bool drop) {
     bool outermost = w->nesting++ == 0;
     int64_t base = filch__deque_bottom(&w->local);
     if (outermost) begin_outermost(w, f, base);
-    filch__task_run(&w->self, f, base);
+    if (unlikely(!filch__task_run(&w->self, f, base))) return;
     filch__worker_end_blocking(w);
     count_own(&w->completed, 1);
     if (outermost) end_outermost(w);
@@ -389,6 +389,7 @@ cold void filch__worker_end_unstarted(struct filch__worker *w, filch_future *f) 
         filch__future_try_fail(f, filch__pool_cause(w->pool));
     else
         filch__future_try_cancel(f);
+    if (!filch__worker_is_here(w)) return;
     filch__worker_end_blocking(w);
     w->nesting--;
 }
@@ -410,6 +411,7 @@ static void begin(struct filch__worker *w) {
     w->searching = false;
     w->nesting++;
     int rc = p->initializer(p->initializer_arg);
+    if (unlikely(!filch__worker_is_here(w))) return;
     filch__worker_end_blocking(w);
     if (rc != 0) filch__pool_break(p, rc, w->self.index);
     w->nesting--;
@@ -420,7 +422,7 @@ static void begin(struct filch__worker *w) {
 void *filch__worker_main(void *argument) {
     struct filch__worker *w = argument;
     begin(w);
-    while (retire_if_too_many(w)) {
+    while (filch__worker_is_here(w) && retire_if_too_many(w)) {
         filch__entry entry = find(w);
         if (entry == ENTRY_NONE) break;
         if (w->stole)

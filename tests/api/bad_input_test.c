@@ -110,6 +110,57 @@ Test(bad_input, null_in_map) {
     ok(filch_executor_destroy(e));
 }
 
+static bool give_none(void *context, void *arg) {
+    (void)context;
+    (void)arg;
+    return false;
+}
+static void refused(filch_executor *e, const filch_map_spec *spec, int code, const char *text) {
+    filch_results *it = UNTOUCHED;
+    fails(code, filch_map(e, spec, &it));
+    cr_assert_not_null(strstr(filch_last_error(), text), "%s", filch_last_error());
+    fails(code, filch_map_until(e, spec, FILCH_FOREVER, &it));
+    cr_assert_not_null(strstr(filch_last_error(), text), "%s", filch_last_error());
+    cr_assert_eq(it, UNTOUCHED);
+}
+
+Test(bad_input, null_in_lazy_map) {
+    filch_executor *e = executor_of(1);
+    filch_map_spec spec = FILCH_MAP_SPEC_INIT;
+    refused(e, NULL, FILCH_EINVAL, "spec");
+    refused(e, &spec, FILCH_EINVAL, "function");
+    spec.fn = do_nothing;
+    fails(FILCH_EINVAL, filch_map(e, &spec, NULL));
+    fails(FILCH_EINVAL, filch_map_until(e, &spec, 0, NULL));
+    spec.n = 3;
+    spec.arg_size = 4;
+    refused(e, &spec, FILCH_EINVAL, "3 inputs of 4 bytes");
+    cr_assert_eq(stats_of(e).submitted, 0);
+    ok(filch_executor_destroy(e));
+}
+
+Test(bad_input, null_results) {
+    int result = 17;
+    fails(FILCH_EINVAL, filch_results_next(NULL, &result));
+    fails(FILCH_EINVAL, filch_results_next(NULL, NULL));
+    cr_assert_eq(result, 17);
+    ok(filch_results_destroy(NULL));
+}
+
+Test(bad_input, inputs_from_two_places) {
+    filch_executor *e = executor_of(1);
+    filch_map_spec spec = FILCH_MAP_SPEC_INIT;
+    int value = 0;
+    spec.fn = do_nothing;
+    spec.next = give_none;
+    spec.args = &value;
+    refused(e, &spec, FILCH_EINVAL, "generator");
+    spec.args = NULL;
+    spec.n = 1;
+    refused(e, &spec, FILCH_EINVAL, "generator");
+    ok(filch_executor_destroy(e));
+}
+
 /* Sizes --------------------------------------------------------------------------------------- */
 
 static const size_t too_big[] = {SIZE_MAX,      SIZE_MAX - 1,     SIZE_MAX - 15,
@@ -163,6 +214,72 @@ Test(bad_input, map_sizes_that_overflow) {
     fails(FILCH_ETOOBIG,
           filch_map_array(e, add_two, &value, SIZE_MAX / 2 + 1, 2, &value, sizeof value));
     cr_assert_eq(value, 0);
+    ok(filch_executor_destroy(e));
+}
+
+/* The inputs are not touched: what they refer to stays the caller's. */
+static void destroy_none(void *arg) {
+    *(int *)arg = 1;
+}
+
+static void lazy_map_too_big(filch_executor *e, size_t n, size_t arg_size, size_t result_size,
+                             size_t chunk_size) {
+    filch_map_spec spec = FILCH_MAP_SPEC_INIT;
+    int value = 0;
+    spec.fn = do_nothing;
+    spec.args = &value;
+    spec.n = n;
+    spec.arg_size = arg_size;
+    spec.result_size = result_size;
+    spec.chunk_size = chunk_size;
+    spec.arg_destroy = destroy_none;
+    refused(e, &spec, FILCH_ETOOBIG, "overflow");
+    cr_assert_eq(value, 0);
+}
+
+Test(bad_input, lazy_map_sizes_that_overflow) {
+    filch_executor *e = executor_of(1);
+    filch_map_spec spec = FILCH_MAP_SPEC_INIT;
+    for (size_t chunk = 0; chunk < 3; chunk++) {
+        lazy_map_too_big(e, SIZE_MAX, 2, 0, chunk);
+        lazy_map_too_big(e, SIZE_MAX / 8 + 2, 8, 8, chunk);
+        for (size_t i = 0; i < sizeof too_big / sizeof too_big[0]; i++) {
+            lazy_map_too_big(e, 1, too_big[i], 0, chunk);
+            lazy_map_too_big(e, 1, 1, too_big[i], chunk);
+            lazy_map_too_big(e, 2, too_big[i], too_big[i], chunk);
+        }
+    }
+    lazy_map_too_big(e, 4, 1, SIZE_MAX / 4, 4);
+    lazy_map_too_big(e, SIZE_MAX, 0, 0, SIZE_MAX);
+    spec.fn = do_nothing;
+    spec.next = give_none;
+    spec.chunk_size = SIZE_MAX;
+    refused(e, &spec, FILCH_ETOOBIG, "overflow");
+    spec.chunk_size = 2;
+    spec.result_size = SIZE_MAX;
+    refused(e, &spec, FILCH_ETOOBIG, "overflow");
+    cr_assert_eq(stats_of(e).submitted, 0);
+    ok(filch_executor_destroy(e));
+}
+
+Test(bad_input, lazy_map_that_no_memory_holds) {
+    filch_executor *e = executor_of(1);
+    for (size_t chunk = 1; chunk < 3; chunk++)
+        for (int generator = 0; generator < 2; generator++) {
+            filch_map_spec spec = FILCH_MAP_SPEC_INIT;
+            static int value;
+            spec.fn = do_nothing;
+            spec.chunk_size = chunk;
+            if (generator) {
+                spec.next = give_none;
+                spec.arg_size = SIZE_MAX / 8;
+            } else {
+                spec.args = &value;
+                spec.n = chunk;
+                spec.result_size = SIZE_MAX / 8;
+            }
+            refused(e, &spec, FILCH_ENOMEM, "memory");
+        }
     ok(filch_executor_destroy(e));
 }
 
@@ -257,8 +374,10 @@ Test(bad_input, size_fields) {
         filch_thread_options options = FILCH_THREAD_OPTIONS_INIT;
         filch_task task = FILCH_TASK_INIT;
         filch_stats stats = FILCH_STATS_INIT;
-        options.size = task.size = stats.size = wrong[i];
-        task.fn = do_nothing;
+        filch_map_spec spec = FILCH_MAP_SPEC_INIT;
+        options.size = task.size = stats.size = spec.size = wrong[i];
+        task.fn = spec.fn = do_nothing;
+        refused(e, &spec, FILCH_EINVAL, "FILCH_MAP_SPEC_INIT");
         stats.submitted = 77;
         fails(FILCH_EINVAL, filch_thread_executor(&options, &none));
         fails(FILCH_EINVAL, filch_submit_task(e, &task, &f));
@@ -298,6 +417,12 @@ Test(bad_input, submit_after_shutdown) {
             fails(FILCH_ESHUTDOWN, filch_submit_task(e, &task, &f));
             fails(FILCH_ESHUTDOWN,
                   filch_map_array(e, add_two, &value, sizeof value, 1, &value, sizeof value));
+            filch_map_spec spec = FILCH_MAP_SPEC_INIT;
+            spec.fn = do_nothing;
+            spec.n = 2;
+            refused(e, &spec, FILCH_ESHUTDOWN, "shut down");
+            spec.chunk_size = 2;
+            refused(e, &spec, FILCH_ESHUTDOWN, "shut down");
             cr_assert_eq(f, UNTOUCHED);
             cr_assert_eq(value, 1);
             ok(filch_executor_destroy(e));

@@ -139,6 +139,111 @@ Test(map, error_of_the_lowest_input_and_all_others_run) {
     }
 }
 
+/* The first input of a map holds the only worker, and fails; meanwhile the others are cancelled. */
+struct first_fails {
+    filch_executor *executor;
+    struct gate gate;
+    int rc;
+    char text[256];
+};
+static int fail_behind_gate(void *arg, void *result) {
+    struct gate *gate = *(struct gate **)arg;
+    (void)result;
+    flag_raise(&gate->reached);
+    flag_wait(&gate->open);
+    return filch_fail(5, "the first of all");
+}
+static void map_behind_gate(void *context) {
+    struct first_fails *t = context;
+    struct gate *args[64];
+    for (int i = 0; i < 64; i++) args[i] = &t->gate;
+    t->rc = filch_map_array(t->executor, fail_behind_gate, args, sizeof args[0], 64, NULL, 0);
+    strncpy(t->text, filch_last_error(), sizeof t->text - 1);
+}
+
+Test(map, text_of_the_lowest_input_stays_when_later_ones_are_cancelled) {
+    struct first_fails t = {executor_of(1), {0, 0}, 0, {0}};
+    pthread_t thread = thread_start(map_behind_gate, &t);
+    while (stats_of(t.executor).submitted != 16) sched_yield();
+    flag_wait(&t.gate.reached);
+    ok(filch_executor_shutdown(t.executor, FILCH_CANCEL_PENDING));
+    flag_raise(&t.gate.open);
+    thread_finish(thread);
+    cr_assert_eq(stats_of(t.executor).cancelled, 15);
+    cr_assert_eq(t.rc, 5);
+    cr_assert_not_null(strstr(t.text, "input 0: the first of all"), "%s", t.text);
+    ok(filch_executor_destroy(t.executor));
+}
+
+static int slow_count(void *arg, void *result) {
+    (void)arg;
+    sched_yield();
+    *(int *)result = 1;
+    add(&runs, 1);
+    return 0;
+}
+
+Test(map, blocks_until_every_input_has_run) {
+    enum { N = 300 };
+    for (int workers = 1; workers < 5; workers++) {
+        filch_executor *e = executor_of(workers);
+        int results[N] = {0}, sum = 0;
+        runs = 0;
+        ok(filch_map_array(e, slow_count, NULL, 0, N, results, sizeof(int)));
+        for (int i = 0; i < N; i++) sum += results[i];
+        cr_assert_eq(sum, N);
+        cr_assert_eq(runs, N);
+        ok(filch_executor_destroy(e));
+    }
+}
+
+/* Some parts cannot be submitted: those that could are run, and the code is the refusal's, or that of an
+ * input that failed, which stands before. */
+static int succeed_or_fail(void *arg, void *result) {
+    int i = *(int *)arg;
+    *(int *)result = i;
+    add(&runs, 1);
+    return i == -1 ? filch_fail(4, "an input, not the submit") : 0;
+}
+/* Shuts the executor down in the middle of the submit that is the last one allowed. */
+struct few_submits {
+    filch_executor *executor;
+    int allowed;
+};
+static void shut_down_after_few(void *context) {
+    struct few_submits *few = context;
+    if (--few->allowed == 0) filch_executor_shutdown(few->executor, 0);
+}
+static int map_with_few_submits(int allowed, int first, int *results) {
+    struct few_submits few = {executor_of(1), allowed};
+    int args[64];
+    for (int i = 0; i < 64; i++) args[i] = i, results[i] = -2;
+    args[0] = first;
+    runs = 0;
+    point_call("submit.injected", shut_down_after_few, &few);
+    int rc =
+        filch_map_array(few.executor, succeed_or_fail, args, sizeof(int), 64, results, sizeof(int));
+    point_call("submit.injected", NULL, NULL);
+    ok(filch_executor_destroy(few.executor));
+    return rc;
+}
+
+Test(map, refused_in_the_middle_runs_what_was_accepted) {
+    /* 16 parts, of 4 inputs each. */
+    for (int first = -1; first < 1; first++)
+        for (int allowed = 2; allowed < 16; allowed++) {
+            int results[64], written = 0;
+            int rc = map_with_few_submits(allowed, first, results);
+            cr_assert_eq(rc, first == -1 ? 4 : FILCH_ESHUTDOWN);
+            cr_assert_not_null(
+                strstr(filch_last_error(), first == -1 ? "input 0: an input" : "shut"), "%s",
+                filch_last_error());
+            for (int i = 0; i < 64; i++) written += results[i] == i;
+            cr_assert_eq(written, runs + first);
+            cr_assert(runs == 4 * allowed || runs == 4 * allowed - 4, "%d", runs);
+        }
+}
+
 static int return_code(void *arg, void *result) {
     (void)result;
     return *(int *)arg;

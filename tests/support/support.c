@@ -5,9 +5,13 @@
 
 #include <filch/atomic.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* base/point.h, which public tests do not see. */
 extern void (*filch__point_hook)(const char *name);
@@ -86,6 +90,37 @@ void run_threads(int n, void (*fn)(int index, void *context), void *context) {
         threads[i] = thread_start(run_member, &members[i]);
     }
     for (int i = 0; i < n; i++) thread_finish(threads[i]);
+}
+
+/* Children ------------------------------------------------------------------------------------- */
+
+/* Milliseconds that a child may live. */
+enum { LIFETIME = 30000 };
+
+/* LeakSanitizer asks this at the end. What threads of the parent held looks lost in a child. */
+static int is_child;
+int __lsan_is_turned_off(void);
+int __lsan_is_turned_off(void) {
+    return is_child;
+}
+
+pid_t child_start(void) {
+    fflush(stdout);
+    pid_t parent = getpid(), child = fork();
+    if (child != 0) return child;
+    is_child = 1;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) _exit(2);
+    return 0;
+}
+
+int child_finish(pid_t child) {
+    int status = 0, time = 0;
+    while (waitpid(child, &status, WNOHANG) != child) {
+        if (time++ >= LIFETIME) kill(child, SIGKILL);
+        usleep(1000);
+    }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
 void flag_wait(const uint32_t *flag) {

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* n times FILCH_STRESS (default 1): how often a stress loop runs. At least 1. */
 int stress(int n);
@@ -24,6 +25,13 @@ void run_threads(int n, void (*fn)(int index, void *context), void *context);
 /* One thread beside the test's own. */
 pthread_t thread_start(void (*fn)(void *context), void *context);
 void thread_finish(pthread_t thread);
+
+/* fork(), without output that would appear twice. The child ends with the thread that called this, if not
+ * earlier, even if its signals are blocked. */
+pid_t child_start(void);
+/* Waits for a child of this process. Its exit status; minus the signal that ended it, which is SIGKILL for one
+ * that takes longer than a child of a test may. */
+int child_finish(pid_t child);
 
 /* Yields until *flag is not 0; raise sets it and publishes what was written before. */
 void flag_wait(const uint32_t *flag);
