@@ -256,10 +256,18 @@ static inline bool is_mine(struct filch__worker *w, filch_future *f) {
     return filch__future_home(f) == w->pool->home;
 }
 
+/* Is it made by what runs lower on this stack (filch_then)? Of other futures the state says where they run. */
+static bool is_made_below(struct filch__worker *w, const filch_future *f) {
+    const struct filch__run *run = w->self.run;
+    while (run != NULL && run->future != f) run = run->below;
+    return run != NULL;
+}
+
 static noinline int wait_slow(struct filch__worker *w, filch_future *f, int64_t deadline,
                               bool isolated) {
     bool mine = is_mine(w, f);
     struct awaited a = {mine ? f : NULL, NULL, mine ? NULL : f, false, isolated};
+    if (!mine && is_made_below(w, f)) return waits_for_itself();
     for (;;) {
         uint64_t state = state_look(&f->state);
         if (state_is_done(state)) return 0;
@@ -294,7 +302,7 @@ enum filch__help filch__worker_help(struct filch__self *self, filch_future *f, b
     struct filch__worker *w = filch__worker_of(self);
     uint64_t state = state_look(&f->state);
     if (state_is_done(state)) return HELP_DONE;
-    if (!is_mine(w, f)) return HELP_NONE;
+    if (!is_mine(w, f)) return is_made_below(w, f) ? HELP_BELOW : HELP_NONE;
     if (state_life(state) == LIFE_RUNNING)
         return state_runner(state) == self->index ? HELP_BELOW : HELP_NONE;
     if (state_life(state) != LIFE_PENDING) return HELP_NONE;

@@ -422,6 +422,39 @@ Test(then, a_task_that_is_faster_than_who_submitted_it) {
     cr_assert_eq(filch__fault_live_blocks(), before);
 }
 
+/* A function that waits for its own future. */
+struct own {
+    filch_future *made;
+    uint32_t go;
+    int rc;
+    ptrdiff_t first, all;
+};
+static int wait_for_own(filch_future *done, void *arg, void *result) {
+    struct own *own = *(struct own **)arg;
+    (void)done;
+    (void)result;
+    flag_wait(&own->go);
+    own->rc = filch_future_result(own->made, NULL, FILCH_FOREVER);
+    own->first = filch_wait(&own->made, 1, FILCH_FOREVER, FILCH_FIRST_COMPLETED);
+    own->all = filch_wait(&own->made, 1, FILCH_FOREVER, FILCH_ALL_COMPLETED);
+    return 0;
+}
+
+Test(then, that_waits_for_itself) {
+    filch_executor *e = executor_of(1);
+    filch_future *f = promise_of(0);
+    struct own own = {NULL, 0, 0, 0, 0}, *pointer = &own;
+    ok(filch_then(f, e, wait_for_own, &pointer, sizeof pointer, 0, &own.made));
+    flag_raise(&own.go);
+    set_it(f);
+    cr_assert_eq(finish(own.made), 0);
+    cr_assert_eq(own.rc, FILCH_EDEADLK);
+    cr_assert_eq(own.first, FILCH_EDEADLK);
+    cr_assert_eq(own.all, FILCH_EDEADLK);
+    filch_future_release(f);
+    ok(filch_executor_destroy(e));
+}
+
 /* Long chains take no deep stack: in this thread they would. */
 enum { LONG = 200000 };
 struct tail {
