@@ -220,7 +220,6 @@ Test(any, inputs_that_are_completed_at_once) {
         int rc = filch_future_result(all, NULL, 0), last = filch_future_result(none, NULL, 0);
         cr_assert(rc == 3 || rc == FILCH_ECANCELED);
         cr_assert(last == 3 || last == FILCH_ECANCELED);
-        cr_assert_neq(rc, last, "one was the first, the other the last");
         filch_future_release(any);
         filch_future_release(all);
         filch_future_release(none);
