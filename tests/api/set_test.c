@@ -167,6 +167,35 @@ Test(wait_set, first_error_ends_when_all_have_succeeded) {
     }
 }
 
+/* Every sleep ends at once, for no reason: the waits go on. */
+static void iterate(void *context) {
+    struct sleeper *s = context;
+    filch_completions *it;
+    filch_future *f;
+    if (filch_as_completed(s->fs, 4, FILCH_FOREVER, &it) != 0) return;
+    while (filch_completions_next(it, &f) == 0) s->done++;
+    filch_completions_destroy(it);
+    flag_raise(&s->returned);
+}
+
+Test(wait_set, sleeps_that_end_early) {
+    for (int w = 0; w <= 3; w++) {
+        struct sleeper s = {.when = (filch_when)w};
+        filch_future *fs[4];
+        make_promises(fs, 4);
+        memcpy(s.fs, fs, sizeof fs);
+        filch__fault_plan(FAULT_FUTEX, 0, true);
+        pthread_t thread = thread_start(w == 0 ? iterate : sleep_on, &s);
+        for (int k = 0; k < 100; k++) sched_yield();
+        cr_assert_not(has_returned(&s));
+        for (int k = 3; k >= 0; k--) fail_it(fs[k]);
+        thread_finish(thread);
+        filch__fault_clear();
+        cr_assert_geq(s.done, w == 0 || w == FILCH_ALL_COMPLETED ? 4 : 1);
+        release_all(fs, 4);
+    }
+}
+
 Test(wait_set, until_takes_an_absolute_time) {
     filch_future *f = promise();
     static const filch_when all[] = {FILCH_FIRST_COMPLETED, FILCH_FIRST_ERROR, FILCH_ALL_COMPLETED};
