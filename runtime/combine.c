@@ -11,6 +11,7 @@
  * Memory   the last input frees a group; a chain is freed when its input failed, its task was refused, or has
  *          ended. Both hold a reference to what they make. */
 #include "base/point.h"
+#include "deferred.h"
 #include "error.h"
 #include "executor_ops.h"
 #include "future.h"
@@ -49,15 +50,21 @@ struct input {
 };
 
 struct group {
+    struct filch__deferred deferred; /* its one completion that is due */
     filch_future *made;
     filch_future *error; /* or NULL */
     size_t left;
+    size_t winner; /* of any: of whoever has made it ENDING */
     struct input inputs[];
 };
 
-/* `n` parts of it are done. */
-static void drop_group(struct group *g, size_t n) {
-    if (fetch_sub_acq_rel(&g->left, n) != n) return; /* J1 -> J1 */
+static struct group *group_of(struct filch__deferred *d) {
+    return container_of(d, struct group, deferred);
+}
+
+/* Nothing is left. */
+static void end_group(struct filch__deferred *d) {
+    struct group *g = group_of(d);
     if (g->error != NULL)
         pass_on(g->error, g->made);
     else if (state_end(&g->made->state)) /* of any: some input has succeeded, and it is over */
@@ -65,6 +72,12 @@ static void drop_group(struct group *g, size_t n) {
     filch_future_release(g->error);
     filch_future_release(g->made);
     filch__free(g);
+}
+
+/* `n` parts of it are done. */
+static void drop_group(struct group *g, size_t n) {
+    if (fetch_sub_acq_rel(&g->left, n) == n) /* J1 -> J1 */
+        filch__deferred_add(&g->deferred, end_group);
 }
 
 static void one_of_all(filch_future *f, void *context) {
@@ -77,17 +90,25 @@ static void one_of_all(filch_future *f, void *context) {
     drop_group(g, 1);
 }
 
+static void end_with_winner(struct filch__deferred *d) {
+    struct group *g = group_of(d);
+    filch__promise_publish(g->made, 0, NULL, &g->winner);
+    drop_group(g, 1);
+}
+
 static void one_of_any(filch_future *f, void *context) {
     struct input *input = context;
     struct group *g = input->group;
     POINT("combine.any");
-    if (filch__future_code(f) != 0) {
-        f = exchange_acq_rel(&g->error, f); /* J2 -> J2; J2 <- J2 */
-    } else if (state_end(&g->made->state)) {
-        filch__promise_publish(g->made, 0, NULL, &input->index);
-    }
+    bool won = filch__future_code(f) == 0 && state_end(&g->made->state);
+    if (filch__future_code(f) != 0) f = exchange_acq_rel(&g->error, f); /* J2 -> J2; J2 <- J2 */
     filch_future_release(f);
-    drop_group(g, 1);
+    if (won) {
+        g->winner = input->index;
+        filch__deferred_add(&g->deferred, end_with_winner);
+    } else {
+        drop_group(g, 1);
+    }
 }
 
 static struct group *create_group(size_t n, size_t result_size) {
@@ -155,7 +176,8 @@ int filch_any(filch_future *const *futures, size_t n, filch_future **future) {
 
 /* Whoever has it at a time: the callback of the input; then the task, and last its callback. */
 struct chain {
-    filch_future *input, *made; /* with a reference to each */
+    struct filch__deferred deferred; /* its one completion that is due */
+    filch_future *input, *made;      /* with a reference to each */
     filch_executor *executor;
     filch_then_fn *fn;
     size_t result_size;
@@ -204,14 +226,21 @@ static void follow(struct chain *c, filch_future *task) {
     filch_future_release(task);
 }
 
+/* The input has failed. */
+static void break_chain(struct filch__deferred *d) {
+    struct chain *c = container_of(d, struct chain, deferred);
+    pass_on(c->input, c->made);
+    free_chain(c);
+}
+
 static void continue_chain(filch_future *f, void *context) {
     struct chain *c = context;
     filch_future *task;
     int rc = 0;
     bool wanted = !state_is_done(state_look(&c->made->state));
     if (wanted && filch__future_code(f) != 0) {
-        pass_on(f, c->made);
-        wanted = false;
+        filch__deferred_add(&c->deferred, break_chain);
+        return;
     }
     if (wanted) rc = filch_submit(c->executor, run_chain, &c, sizeof c, c->result_size, &task);
     if (wanted && rc == 0) {

@@ -5,6 +5,7 @@
 #include "future.h"
 
 #include "base/point.h"
+#include "deferred.h"
 #include "error.h"
 #include "executor_ops.h"
 #include "hub.h"
@@ -182,7 +183,8 @@ cold int filch__future_refuse_lost(void) {
 static noinline int await_unfinished(filch_future *f, int64_t deadline, bool isolated) {
     if (unlikely(filch__future_is_lost(f))) return filch__future_refuse_lost();
     struct filch__self *self = filch__self();
-    if (deadline <= 0) return timed_out();
+    filch__deferred_run();
+    if (deadline <= 0) return state_is_done(state_look(&f->state)) ? 0 : timed_out();
     if (self != NULL) {
         const struct filch__executor_ops *ops = self->executor->ops;
         int rc = (isolated ? ops->wait_isolated : ops->wait)(self, f, deadline);

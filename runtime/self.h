@@ -35,11 +35,13 @@ struct filch__ending {
 };
 
 struct filch__thread {
-    struct filch__self *self;     /* NULL: not a worker */
-    struct filch__ending *ending; /* what it is ending that never started, innermost first */
-    uint64_t heap_owner;          /* serial of the executor that heap_hint belongs to */
-    void *heap_hint;              /* the heap that the thread, from outside, used last */
-    const char *error;            /* text of the last failure: constant, or `buffer`; NULL: none */
+    struct filch__self *self;         /* NULL: not a worker */
+    struct filch__ending *ending;     /* what it is ending that never started, innermost first */
+    struct filch__deferred *deferred; /* completions that were put aside; deferred.h */
+    uint32_t completions;             /* that run inside each other */
+    uint64_t heap_owner;              /* serial of the executor that heap_hint belongs to */
+    void *heap_hint;                  /* the heap that the thread, from outside, used last */
+    const char *error; /* text of the last failure: constant, or `buffer`; NULL: none */
     char buffer[240];
 };
 

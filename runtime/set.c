@@ -6,6 +6,7 @@
  *          others are mostly done; and on a worker the last one is its newest entry.
  * Not here: filch_as_completed (completions.c), how a gathering is told (gather.h). */
 #include "base/point.h"
+#include "deferred.h"
 #include "error.h"
 #include "executor_ops.h"
 #include "gather.h"
@@ -52,6 +53,7 @@ void filch__survey_add(struct filch__survey *s, filch_future *f) {
 int filch__set_sleep(struct filch__gathering *g, const struct filch__survey *s, int64_t deadline,
                      int64_t spin) {
     struct filch__self *self = filch__self();
+    filch__deferred_run();
     if (filch__gathering_ready(g)) return 0;
     if (unlikely(g->generation != filch__fork_now())) return filch__future_refuse_lost();
     if (s->unfinished != 0 && s->below == s->unfinished) return waits_for_itself();

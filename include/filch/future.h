@@ -1,7 +1,8 @@
 /* filch/future.h: what a task will have done.
  *
  * A future goes from PENDING to RUNNING to FINISHED, or from PENDING to CANCELLED; from PENDING to
- * FINISHED if its executor broke. FINISHED and CANCELLED are final and count as done.
+ * FINISHED if its executor broke, or if it is a promise (filch/promise.h). FINISHED and CANCELLED are
+ * final and count as done.
  *
  * Threads: every call may run in any thread at the same time as every other call on the same future,
  * as long as each caller holds a reference.

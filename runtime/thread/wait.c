@@ -283,10 +283,18 @@ static inline bool is_mine(struct filch__worker *w, filch_future *f) {
     return filch__future_home(f) == w->pool->home;
 }
 
+/* Is it made by what runs lower on this stack (filch_then)? Of other futures the state says where they run. */
+static bool is_made_below(struct filch__worker *w, const filch_future *f) {
+    const struct filch__run *run = w->self.run;
+    while (run != NULL && run->future != f) run = run->below;
+    return run != NULL;
+}
+
 static noinline int wait_slow(struct filch__worker *w, filch_future *f, int64_t deadline,
                               bool isolated) {
     bool mine = is_mine(w, f);
     struct awaited a = {mine ? f : NULL, NULL, mine ? NULL : f, false, isolated};
+    if (!mine && is_made_below(w, f)) return waits_for_itself();
     for (;;) {
         uint64_t state = state_look(&f->state);
         if (!filch__worker_is_here(w)) return FILCH_EFORKED;
@@ -358,7 +366,7 @@ int filch__worker_wait_isolated(struct filch__self *self, filch_future *f, int64
 static enum filch__help help(struct filch__worker *w, filch_future *f, bool run) {
     uint64_t state = state_look(&f->state);
     if (state_is_done(state)) return HELP_DONE;
-    if (!is_mine(w, f)) return HELP_NONE;
+    if (!is_mine(w, f)) return is_made_below(w, f) ? HELP_BELOW : HELP_NONE;
     if (state_life(state) == LIFE_RUNNING)
         return state_runner(state) == w->self.index ? HELP_BELOW : HELP_NONE;
     if (state_life(state) != LIFE_PENDING) return HELP_NONE;

@@ -167,6 +167,35 @@ Test(wait_set, first_error_ends_when_all_have_succeeded) {
     }
 }
 
+/* Every sleep ends at once, for no reason: the waits go on. */
+static void iterate(void *context) {
+    struct sleeper *s = context;
+    filch_completions *it;
+    filch_future *f;
+    if (filch_as_completed(s->fs, 4, FILCH_FOREVER, &it) != 0) return;
+    while (filch_completions_next(it, &f) == 0) s->done++;
+    filch_completions_destroy(it);
+    flag_raise(&s->returned);
+}
+
+Test(wait_set, sleeps_that_end_early) {
+    for (int w = 0; w <= 3; w++) {
+        struct sleeper s = {.when = (filch_when)w};
+        filch_future *fs[4];
+        make_promises(fs, 4);
+        memcpy(s.fs, fs, sizeof fs);
+        filch__fault_plan(FAULT_FUTEX, 0, true);
+        pthread_t thread = thread_start(w == 0 ? iterate : sleep_on, &s);
+        for (int k = 0; k < 100; k++) sched_yield();
+        cr_assert_not(has_returned(&s));
+        for (int k = 3; k >= 0; k--) fail_it(fs[k]);
+        thread_finish(thread);
+        filch__fault_clear();
+        cr_assert_geq(s.done, w == 0 || w == FILCH_ALL_COMPLETED ? 4 : 1);
+        release_all(fs, 4);
+    }
+}
+
 Test(wait_set, until_takes_an_absolute_time) {
     filch_future *f = promise();
     static const filch_when all[] = {FILCH_FIRST_COMPLETED, FILCH_FIRST_ERROR, FILCH_ALL_COMPLETED};
@@ -323,6 +352,46 @@ Test(wait_set, for_what_stands_lower_on_the_own_stack) {
     cr_assert_eq(s.next, 0);
     s = run_self_wait(2, FILCH_ALL_COMPLETED, true);
     cr_assert_eq(s.rc, FILCH_EDEADLK, "one can never end");
+}
+
+/* Both of two stand lower: the outer one waits for the inner one, which waits for the first of both. */
+struct both {
+    filch_future *fs[2];
+    uint32_t go;
+    ptrdiff_t rc;
+    int next;
+};
+static int wait_for_both(void *arg, void *result) {
+    struct both *b = *(struct both **)arg;
+    filch_completions *it = NULL;
+    filch_future *f, *fs[2];
+    (void)result;
+    memcpy(fs, b->fs, sizeof fs);
+    b->rc = filch_wait(fs, 2, FILCH_FOREVER, FILCH_FIRST_COMPLETED);
+    b->next = filch_as_completed(fs, 2, FILCH_FOREVER, &it);
+    if (b->next == 0) b->next = filch_completions_next(it, &f);
+    filch_completions_destroy(it);
+    return 0;
+}
+static int wait_for_inner(void *arg, void *result) {
+    struct both *b = *(struct both **)arg;
+    (void)result;
+    flag_wait(&b->go);
+    if (filch_submit(filch_current_executor(), wait_for_both, &b, sizeof b, 0, &b->fs[1]) != 0)
+        return 1;
+    return filch_future_result(b->fs[1], NULL, FILCH_FOREVER);
+}
+
+Test(wait_set, for_several_that_stand_lower) {
+    filch_executor *e = executor_of(1);
+    struct both b = {{NULL, NULL}, 0, 0, 0};
+    b.fs[0] = submit_pointer(e, wait_for_inner, &b);
+    flag_raise(&b.go);
+    ok(filch_future_result(b.fs[0], NULL, FILCH_FOREVER));
+    cr_assert_eq(b.rc, FILCH_EDEADLK);
+    cr_assert_eq(b.next, FILCH_EDEADLK);
+    release_all(b.fs, 2);
+    ok(filch_executor_destroy(e));
 }
 
 /* Two tasks that wait for each other, each for the first of a set of one. */
@@ -573,12 +642,12 @@ Test(as_completed, destroyed_before_anything_completes) {
  * once. In the first two the slot is in the completer's hands, in the third it is still in its cell. */
 Test(as_completed, a_stopped_completer_hides_nothing) {
     static const char *const points[] = {"hub.taken", "gather.told", "hub.notify"};
-    for (size_t i = 0; i < LENGTH(points); i++) {
+    for (size_t i = 0; i < 2 * LENGTH(points); i++) {
         long before = filch__fault_live_blocks();
         filch_future *fs[3], *next = NULL;
         make_promises(fs, 3);
         filch_completions *it = completions_of(fs, 3, 0);
-        struct stopper *stop = stop_at(points[i]);
+        struct stopper *stop = stop_at(points[i / 2]);
         pthread_t completer = thread_start(set_it, fs[1]);
         stopper_wait_reached(stop);
         gives(it, fs[1], 1);
