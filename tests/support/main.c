@@ -26,6 +26,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -175,13 +176,14 @@ static void run_case(const struct criterion_test *test,
     int killer = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     int skipped = code == EXIT_SKIPPED && test->data->exit_code != EXIT_SKIPPED;
     int passed = skipped || (code == test->data->exit_code && killer == test->data->signal);
+    const char *executor = getenv("FILCH_TEST_EXECUTOR"); /* see conformance/factory.h */
     double seconds =
         (double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) / 1e9;
 
     verdicts->run++;
     verdicts->failed += !passed;
-    printf("%s - %s::%s%s ", passed ? "ok" : "not ok", test->category, test->name,
-           skipped ? " # SKIP" : "");
+    printf("%s - %s::%s%s%s%s ", passed ? "ok" : "not ok", test->category, test->name,
+           executor ? " on " : "", executor ? executor : "", skipped ? " # SKIP" : "");
     if (!passed && killer == SIGALRM)
         printf("timed out ");
     else if (!passed && killer)

@@ -1,0 +1,100 @@
+/* factory.h: the executors that the conformance tests run over, and memory that their tasks share.
+ *
+ * Flow: each program of tests/conformance/ runs once per factory; FILCH_TEST_EXECUTOR names it ("threads" if
+ * it is not set, "list" prints all). A test asks for an executor of so many workers and knows nothing else
+ * of it. A new kind of executor is a line in factory.c, and all rules hold it.
+ *
+ * Tasks may run in another process: what they leave for the test goes into their result, or into shared
+ * memory, whose handle travels in the argument. Callbacks, and destructors of arguments, run in the test's
+ * process and use memory as they like. Where a rule is about memory that task and program share, its
+ * test begins with needs(SAME_MEMORY).
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef FILCH_TESTS_FACTORY_H
+#define FILCH_TESTS_FACTORY_H
+
+#include "api_support.h"
+
+/* What may hold of one kind of executor and not of another. */
+enum property {
+    /* Tasks run in the memory of the program: a task can use a future, a promise or an executor to which
+     * its argument points. Rules on waiting inside a task for futures from outside need it. */
+    SAME_MEMORY = 1
+};
+
+/* What a test asks for. */
+struct wanted {
+    /* 1 to 64. */
+    int max_workers;
+    /* NULL: none. Gets the bytes at initializer_arg, or a copy of them in another process. */
+    int (*initializer)(void *arg);
+    void *initializer_arg;
+    size_t initializer_arg_size;
+};
+
+struct factory {
+    /* Letters, digits and `-`. */
+    const char *name;
+    unsigned properties;
+    filch_executor *(*make)(const struct wanted *wanted);
+};
+
+/* The one that is tested. */
+const struct factory *factory(void);
+filch_executor *make_executor(int max_workers);
+filch_executor *make_executor_with(struct wanted wanted);
+
+/* Skips the test, visibly, where the property does not hold. */
+#define needs(property)                                                                            \
+    do {                                                                                           \
+        if (!(factory()->properties & (property)))                                                 \
+            cr_skip_test("%s: not " #property, factory()->name);                                   \
+    } while (0)
+
+/* Shared memory --------------------------------------------------------------------------------- */
+
+/* A handle: a few bytes that may stand in an argument. */
+struct shared {
+    int32_t pid, fd;
+    uint64_t offset;
+};
+/* Zeroed memory that tasks of every executor see, for the rest of the test. */
+struct shared shared_alloc(size_t size);
+/* Where it is in this process. */
+void *shared_at(struct shared handle);
+
+/* A number in shared memory. */
+int shared_add(struct shared handle, int n);
+int shared_read(struct shared handle);
+/* Waits until it is at least n. */
+void shared_wait(struct shared handle, int n);
+
+/* Tasks -------------------------------------------------------------------------------------------- */
+
+/* The argument is a handle. Adds 1 to the number. */
+int add_one(void *arg, void *result);
+/* Result and argument are an int. */
+int square(void *arg, void *result);
+/* Returns its argument, an int. */
+int return_code(void *arg, void *result);
+
+/* A task that runs until it is let go. */
+struct hold {
+    struct shared reached, open;
+};
+int stay(void *arg, void *result);
+struct held {
+    struct hold hold;
+    filch_future *future;
+};
+/* Returns when it runs. */
+struct held hold_worker(filch_executor *e);
+/* The same, before it need run. */
+struct held hold_queued(filch_executor *e);
+/* The task ends; waits for it and gives its future back. */
+void let_go(struct held *held);
+
+filch_future *submit_int(filch_executor *e, filch_task_fn *fn, int arg);
+filch_future *submit_shared(filch_executor *e, filch_task_fn *fn, struct shared arg);
+
+#endif
