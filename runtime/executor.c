@@ -11,30 +11,25 @@
 #include "executor_ops.h"
 #include "future.h"
 #include <filch/executor.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* The executor behind NULL. It is never freed: who has kept it may use it while the program ends. */
 static filch_executor *the_default;
 
-static void end_default(void) {
-    filch_executor *e = load_acquire(&the_default); /* X2 <- X1 */
-    if (e == NULL) return;
-    /* A task may be calling exit(): it cannot wait for itself. */
-    if (e->ops->shutdown(e, FILCH_WAIT) != 0) e->ops->shutdown(e, 0);
+static int end_and_free(filch_executor *e) {
+    int rc = e->ops->shutdown(e, FILCH_WAIT);
+    if (rc != 0) return rc;
+    filch__exit_forget(e);
+    e->ops->destroy(e);
+    return 0;
 }
 
 static cold filch_executor *make_default(void) {
-    static int registered;
     filch_executor *e, *present = NULL;
-    int no = 0;
     if (filch_thread_executor(NULL, &e) != 0) return NULL;
     e->is_default = true;
-    if (cas_relaxed(&registered, &no, 1)) /* relaxed: only one registers */
-        atexit(end_default);
     if (cas_acq_rel(&the_default, &present, e)) return e; /* X1 -> X2 */
-    e->ops->shutdown(e, FILCH_WAIT);
-    e->ops->destroy(e);
+    end_and_free(e);
     return present;
 }
 
@@ -108,9 +103,7 @@ int filch_executor_destroy(filch_executor *e) {
     if (e->is_default)
         return filch__error_constant(
             FILCH_EINVAL, "filch_executor_destroy: the default executor ends with the program");
-    rc = e->ops->shutdown(e, FILCH_WAIT);
-    if (rc == 0) e->ops->destroy(e);
-    return rc;
+    return end_and_free(e);
 }
 
 int filch_executor_stats(filch_executor *e, filch_stats *stats) {

@@ -6,6 +6,7 @@
 #define FILCH_EXECUTOR_OPS_H
 
 #include "base/compiler.h"
+#include "exit.h"
 #include "fork.h"
 #include "self.h"
 #include <filch/executor.h>
@@ -49,6 +50,9 @@ struct filch__executor_ops {
     void (*blocking_begin)(struct filch__self *self);
     void (*blocking_end)(struct filch__self *self);
     int (*shutdown)(filch_executor *executor, unsigned flags);
+    /* In exit(), perhaps called by a task: as a shutdown with FILCH_WAIT, but that it does not wait for the
+     * tasks on the caller's own stack, and for those that can never end because they wait for one of them. */
+    void (*end_at_exit)(filch_executor *executor);
     /* After a shutdown that has waited: frees the executor. */
     void (*destroy)(filch_executor *executor);
     void (*stats)(filch_executor *executor, filch_stats *stats);
@@ -60,8 +64,9 @@ struct filch__executor_ops {
 /* The start of every back-end's own executor. */
 struct filch_executor {
     const struct filch__executor_ops *ops;
-    bool is_default;     /* the library's own, which the caller must not destroy */
-    uint32_t generation; /* filch__fork_now when it was made */
+    bool is_default;              /* the library's own, which the caller must not destroy */
+    uint32_t generation;          /* filch__fork_now when it was made */
+    struct filch__ticket *ticket; /* exit.h */
 };
 
 /* executor.c: the executor that the caller means: NULL is the default one. NULL, with the text of

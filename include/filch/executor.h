@@ -3,6 +3,14 @@
  * Threads: every call may run in any thread at the same time as every other call on the same
  * executor, but filch_executor_destroy, during and after which there may be no other.
  *
+ * Exit: what an executor that was not destroyed has accepted is finished in exit(), and when main returns, at the
+ * executor's turn among the handlers of atexit: before those that were registered before it was made. From then
+ * on submit returns FILCH_ESHUTDOWN. A task, callback, destructor or initializer may call exit(): the tasks on its
+ * worker's stack, and those of the same executor that can end only after one of them, are not waited for; all
+ * others are finished, by that worker too. A task of another executor that waits for one of them without a
+ * deadline keeps the program from ending. _exit and quick_exit wait for nothing. The library is never unloaded:
+ * dlclose leaves it where it is.
+ *
  * Fork: in a child after fork() every call on an executor of the parent returns FILCH_EFORKED, NULL means a
  * new default executor, and new executors may be made. The parent notices nothing; what belongs to its
  * executors stays in the child's memory unused. A child that was forked inside a task (or in a callback, a

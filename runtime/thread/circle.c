@@ -23,8 +23,9 @@
  * Progress the search is bounded by the number of workers; who finds another one searching looks again after a short sleep. */
 #include "thread/pool.h"
 
-void filch__circle_enter(struct filch__worker *w, filch_future *f) {
+void filch__circle_enter(struct filch__worker *w, filch_future *f, bool forever) {
     store_relaxed(&w->awaiting, f);                      /* relaxed: B1 publishes it */
+    store_relaxed(&w->forever, (uint32_t)forever);       /* relaxed: B1 publishes it */
     store_release(&w->turn, load_relaxed(&w->turn) + 1); /* B1 -> B2; relaxed: own field */
     fence_seq_cst();                                     /* B3 -> B3 */
 }
@@ -66,4 +67,16 @@ enum filch__circle filch__circle_search(struct filch__worker *w) {
     if (found) filch__circle_leave(w);
     store_release(&p->circle_busy, 0u); /* B5 -> B4 */
     return found ? CIRCLE_CLOSED : CIRCLE_NONE;
+}
+
+bool filch__circle_leads_to(struct filch__worker *from, struct filch__worker *to) {
+    uint32_t workers = filch__pool_workers(from->pool);
+    for (uint32_t n = 0; n < workers; n++) {
+        uint64_t turn = load_acquire(&from->turn);       /* B2 <- B1 */
+        uint32_t forever = load_relaxed(&from->forever); /* relaxed: ordered by B2 */
+        struct filch__worker *next = follow(from, turn);
+        if (next == NULL || forever == 0 || next == to) return next == to && forever != 0;
+        from = next;
+    }
+    return false;
 }

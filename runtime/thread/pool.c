@@ -212,6 +212,7 @@ static const struct filch__executor_ops ops = {
     .blocking_begin = filch__worker_blocking_begin,
     .blocking_end = filch__worker_blocking_end,
     .shutdown = filch__pool_shutdown,
+    .end_at_exit = filch__pool_end_at_exit,
     .destroy = filch__pool_destroy,
     .stats = stats,
     .max_workers = max_workers,
@@ -286,6 +287,13 @@ static void fill(struct filch__pool *p, const filch_thread_options *o) {
                                                                      : (uint32_t)o->max_spares);
 }
 
+static void free_pool(struct filch__pool *p) {
+    if (p->home != NULL) filch__home_release(p->home);
+    filch__cpus_free(p->cpus);
+    filch__free(p->slots);
+    filch__free(p);
+}
+
 static struct filch__pool *create(const filch_thread_options *o) {
     struct filch__pool *p = filch__alloc_aligned(_Alignof(struct filch__pool), sizeof *p);
     if (p == NULL) return NULL;
@@ -293,11 +301,9 @@ static struct filch__pool *create(const filch_thread_options *o) {
     p->home = filch__home_create(p->spin);
     p->slots = filch__alloc_zeroed(p->limit * sizeof(struct filch__worker *));
     if (o->pin) p->cpus = filch__cpus_create();
-    if (p->home != NULL && p->slots != NULL && (p->cpus != NULL || !o->pin)) return p;
-    if (p->home != NULL) filch__home_release(p->home);
-    filch__cpus_free(p->cpus);
-    filch__free(p->slots);
-    filch__free(p);
+    bool complete = p->home != NULL && p->slots != NULL && (p->cpus != NULL || !o->pin);
+    if (complete && filch__exit_register(&p->base)) return p;
+    free_pool(p);
     return NULL;
 }
 

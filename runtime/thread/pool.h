@@ -59,6 +59,7 @@ struct filch__worker {
     uint32_t batch;     /* tasks in it */
     bool stole;         /* the entry that it found is from another's own deque */
     bool searching;     /* counted as SEARCHING */
+    bool initialized;   /* its initializer has succeeded, or there is none */
     size_t stack_floor; /* deeper than this address no awaited task is run on top; 0: unknown */
     pthread_t thread;   /* of whoever started it, then of whoever joins it */
     uint32_t life;      /* WORKER_VACANT or WORKER_CLAIMED */
@@ -71,6 +72,7 @@ struct filch__worker {
     uint64_t turn;           /* odd while it is parked in a wait; see circle.c */
     uint64_t traced;         /* of whoever searches for a circle */
     filch_future *awaiting;  /* in that wait; NULL: another executor's */
+    uint32_t forever;        /* in that wait: 1 if it has no deadline */
     own_lines struct filch__parker parker;
     struct filch__deque local;   /* submitted by tasks of this worker */
     struct filch__deque inbound; /* taken from the injector, in order */
@@ -178,6 +180,8 @@ void filch__crew_one_less(struct filch__pool *p, uint64_t word);
 struct filch__worker *filch__worker_create(struct filch__pool *p, uint32_t index);
 void filch__worker_destroy(struct filch__worker *w);
 void *filch__worker_main(void *worker);
+/* Runs one entry from anywhere, on top of what the worker runs; false: there is none. */
+bool filch__worker_run_any(struct filch__worker *w);
 /* The executor was cancelled or is broken: the task does not start. */
 void filch__worker_end_unstarted(struct filch__worker *w, filch_future *f);
 /* Runs a task that the worker has started; `drop`: with the reference of its entry. */
@@ -220,6 +224,11 @@ static inline void filch__worker_handle(struct filch__worker *w, filch__entry en
         filch__worker_skip(w, f);
 }
 
+/* Is the stack used up so far that no further task should run on top? */
+static inline bool filch__worker_stack_is_low(const struct filch__worker *w) {
+    return (size_t)__builtin_frame_address(0) < w->stack_floor;
+}
+
 /* wait.c: ops->wait and so on, ops->left_stale. */
 int filch__worker_wait(struct filch__self *self, filch_future *f, int64_t deadline);
 int filch__worker_wait_isolated(struct filch__self *self, filch_future *f, int64_t deadline);
@@ -242,15 +251,18 @@ void filch__worker_trim(struct filch__worker *w);
 /* circle.c: waits in a circle. */
 
 enum filch__circle { CIRCLE_NONE, CIRCLE_CLOSED, CIRCLE_UNKNOWN };
-/* The worker parks for f; NULL: for what is not of this executor. */
-void filch__circle_enter(struct filch__worker *w, filch_future *f);
+/* The worker parks for f; NULL: for what is not of this executor. `forever`: without a deadline. */
+void filch__circle_enter(struct filch__worker *w, filch_future *f, bool forever);
 void filch__circle_leave(struct filch__worker *w);
 /* After enter: does this wait close a circle? CLOSED: it has been left. UNKNOWN: ask again soon. */
 enum filch__circle filch__circle_search(struct filch__worker *w);
+/* Is it parked for ever, unless something that lies on the stack of `to` ends? */
+bool filch__circle_leads_to(struct filch__worker *from, struct filch__worker *to);
 
 /* shutdown.c */
 
 int filch__pool_shutdown(filch_executor *e, unsigned flags);
+void filch__pool_end_at_exit(filch_executor *e);
 void filch__pool_destroy(filch_executor *e);
 /* Ends every future that has not started: cancelled, or failed with `cause` if that is not NULL. When
  * it returns, none is left that was accepted before the flag in `ending` was set. */

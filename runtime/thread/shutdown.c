@@ -4,6 +4,7 @@
  * found by the workers or by the drainer, work that races with it is taken back by its submitter. */
 #include "base/point.h"
 #include "error.h"
+#include "os/clock.h"
 #include "os/cpus.h"
 #include "os/memory.h"
 #include "reclaim/reclaim.h"
@@ -12,6 +13,10 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
+
+/* Nanoseconds between two looks whether all others have ended, in exit(): 1 ms. */
+#define EXIT_NAP 1000000
 
 /* Ends one entry, whose reference the caller owns. */
 static void end_entry(filch_future *f, const char *cause) {
@@ -28,13 +33,18 @@ static bool is_lost(struct filch__pool *p) {
     return p->base.generation != filch__fork_now();
 }
 
-static size_t drain_injector(struct filch__pool *p, const char *cause) {
+/* On the stack of a thread that drains. */
+struct drain {
+    struct filch__ending here;
+    struct filch__link *rest; /* taken from the injector, oldest first, and not ended yet */
+};
+
+static size_t drain_rest(struct filch__pool *p, struct drain *d, const char *cause) {
     size_t ended = 0;
-    struct filch__link *link = filch__chain_reverse(filch__stack_take_all(&p->injector));
-    while (link != NULL && !is_lost(p)) {
-        struct filch__link *next = filch__link_next(link);
+    while (d->rest != NULL && !is_lost(p)) {
+        struct filch__link *link = d->rest;
+        d->rest = filch__link_next(link);
         end_entry(container_of(link, filch_future, link), cause);
-        link = next;
         ended++;
     }
     return ended;
@@ -54,8 +64,9 @@ static size_t drain_deque(struct filch__pool *p, struct filch__deque *d, const c
 }
 
 /* Ends everything that is queued; returns how many entries that were. */
-static size_t drain_queues(struct filch__pool *p, const char *cause) {
-    size_t ended = drain_injector(p, cause);
+static size_t drain_queues(struct filch__pool *p, struct drain *d, const char *cause) {
+    d->rest = filch__chain_reverse(filch__stack_take_all(&p->injector));
+    size_t ended = drain_rest(p, d, cause);
     uint32_t n = filch__pool_workers(p);
     for (uint32_t i = 0; i < n; i++) {
         struct filch__worker *w = filch__pool_slot(p, i);
@@ -101,20 +112,21 @@ static void wait_for_drains(struct filch__pool *p) {
 }
 
 void filch__pool_drain(struct filch__pool *p, const char *cause) {
-    struct filch__ending here;
+    struct drain d;
     /* The drain below on this stack, or the one that waits for this hand, sees to the rest: two callbacks
      * must not wait for each other, nor drains nest as deep as there are tasks. */
     if (is_draining(p)) return;
-    filch__ending_begin(&here, p);
+    d.rest = NULL;
+    filch__ending_begin(&d.here, p);
     fetch_add_relaxed(&p->drains,
                       1u); /* relaxed: before the takes, whose effect a waiter has seen */
     for (;;) {
         uint64_t before = sum_of_empty_hands(p);
-        size_t ended = drain_queues(p, cause);
+        size_t ended = drain_queues(p, &d, cause);
         if (unlikely(is_lost(p))) return;
         if (ended == 0 && sum_of_empty_hands(p) == before) break;
     }
-    filch__ending_end(&here);
+    filch__ending_end(&d.here);
     fetch_sub_acq_rel(&p->drains, 1u); /* C29 -> C30 */
     filch__futex_wake(&p->drains, INT_MAX);
 }
@@ -174,21 +186,92 @@ int filch__pool_shutdown(filch_executor *e, unsigned flags) {
     return 0;
 }
 
-void filch__pool_break(struct filch__pool *p, int code, int worker) {
+static void break_pool(struct filch__pool *p, int worker, const char *what, int code) {
     enum { CAUSE_SIZE = 120 };
     char *none = NULL, *cause = filch__alloc(CAUSE_SIZE);
     if (cause != NULL)
-        snprintf(cause, CAUSE_SIZE, "the executor broke: the initializer of worker %d returned %d",
-                 worker, code);
+        snprintf(cause, CAUSE_SIZE, "the executor broke: the initializer of worker %d %s %d",
+                 worker, what, code);
     if (cause != NULL && !cas_acq_rel(&p->cause, &none, cause)) /* C27 -> C28 */
         filch__free(cause);
     close_pool(p, POOL_BROKEN);
     filch__pool_drain(p, filch__pool_cause(p));
 }
 
+void filch__pool_break(struct filch__pool *p, int code, int worker) {
+    break_pool(p, worker, "returned", code);
+}
+
+/* Are all other workers gone, or parked for ever because of what lies on this one's stack? */
+static bool is_alone(struct filch__pool *p, struct filch__worker *w) {
+    uint32_t stuck = 0, n = filch__pool_workers(p);
+    fence_seq_cst(); /* S2 <- S1, I1 */
+    if (filch__crew_sees_work(p)) return false;
+    for (uint32_t i = 0; i < n; i++) {
+        struct filch__worker *other = filch__pool_slot(p, i);
+        if (other != NULL && other != w) stuck += filch__circle_leads_to(other, w);
+    }
+    return sleep_count(sleep_read(&p->sleep), STARTED_ONE) == stuck + 1;
+}
+
+/* exit() was called in a callback or destructor of drains: they do not go on below on the stack, and are ended
+ * here. */
+static void end_drains(struct filch__pool *p) {
+    struct filch__ending *at = filch__thread.ending;
+    const char *cause = (filch__pool_ending(p) & POOL_BROKEN) != 0 ? filch__pool_cause(p) : NULL;
+    filch__thread.ending = NULL;
+    for (; at != NULL; at = at->below) {
+        if (at->what != p) continue;
+        drain_rest(p, container_of(at, struct drain, here), cause);
+        filch__pool_drain(p, cause);
+        fetch_sub_acq_rel(&p->drains, 1u); /* C29 -> C30 */
+        filch__futex_wake(&p->drains, INT_MAX);
+    }
+}
+
+/* Near the end of its stack the exiting worker leaves the rest to others. If there are none, nobody will do
+ * it. */
+static void leave_to_others(struct filch__pool *p) {
+    if (!filch__crew_sees_work(p)) return;
+    filch__crew_tell(p);
+    uint64_t word = sleep_read(&p->sleep);
+    if (sleep_awake(word) == 0 && sleep_count(word, SLEEPING_ONE) == 0) filch__pool_drain(p, NULL);
+}
+
+/* Steps X1 to X3: exit() was called by what this worker runs, and will not return to it. */
+static void end_from_worker(struct filch__pool *p, struct filch__worker *w) {
+    bool is_deep = filch__worker_stack_is_low(w);
+    filch__worker_end_blocking(w);
+    if (filch__thread.ending != NULL) end_drains(p);
+    filch__hand_empty(w);
+    if (!w->initialized) break_pool(p, w->self.index, "called exit() in process", (int)getpid());
+    if (is_deep) sleep_block(&p->sleep);
+    close_pool(p, 0);
+    while (!is_alone(p, w)) {
+        if (is_deep)
+            leave_to_others(p);
+        else if (filch__worker_run_any(w))
+            continue;
+        POINT("exit.nap");
+        filch__futex_wait(&p->ended, 0, filch__deadline(EXIT_NAP));
+    }
+}
+
+void filch__pool_end_at_exit(filch_executor *e) {
+    struct filch__pool *p = filch__pool_of(e);
+    struct filch__worker *w = filch__pool_worker(p);
+    if (w != NULL) {
+        end_from_worker(p, w);
+        return;
+    }
+    if (filch__thread.ending != NULL) end_drains(p);
+    filch__pool_shutdown(e, FILCH_WAIT);
+}
+
 /* The entries that are left are stale: their tasks ended elsewhere, or were taken back. */
 static void drop_stale(struct filch__pool *p) {
-    (void)drain_queues(p, NULL);
+    struct drain d;
+    (void)drain_queues(p, &d, NULL);
 }
 
 static void free_outside_heaps(struct filch__pool *p) {

@@ -22,11 +22,6 @@
 #define NAP 1000000000
 #define SHORT_NAP 10000000
 
-/* Is the stack used up so far that the awaited task must run elsewhere? */
-static bool stack_is_low(struct filch__worker *w) {
-    return (size_t)__builtin_frame_address(0) < w->stack_floor;
-}
-
 /* The first index of the own deque whose entries are descendants of the task that runs. */
 static int64_t first_descendant(struct filch__worker *w) {
     int64_t bottom = filch__deque_bottom(&w->local);
@@ -76,7 +71,8 @@ static inline void after_awaited(struct filch__worker *w, int64_t bottom) {
  * descendant of the waiting one. True: it is done. */
 static inline bool run_oldest(struct filch__worker *w, filch_future *f) {
     int64_t bottom = filch__deque_bottom(&w->local);
-    if (filch__deque_top(&w->local) < first_descendant(w) || stack_is_low(w)) return false;
+    if (filch__deque_top(&w->local) < first_descendant(w) || filch__worker_stack_is_low(w))
+        return false;
     filch__hand_open(w);
     if (!filch__deque_take_if_oldest(&w->local, filch__entry_of_future(f))) {
         filch__hand_empty(w);
@@ -94,7 +90,7 @@ static inline bool run_oldest(struct filch__worker *w, filch_future *f) {
  * look at `ending` and the start: then it is as if the task had started before; the hand is open.) */
 static inline bool run_newest(struct filch__worker *w, filch_future *f) {
     struct filch__deque *d = &w->local;
-    if (filch__deque_bottom(d) <= first_descendant(w) || stack_is_low(w) ||
+    if (filch__deque_bottom(d) <= first_descendant(w) || filch__worker_stack_is_low(w) ||
         (filch__pool_ending(w->pool) & (POOL_CANCELLING | POOL_BROKEN)) != 0)
         return false;
     filch__hand_open(w);
@@ -222,7 +218,8 @@ static bool sleep_until(const struct awaited *a, int64_t end) {
 /* Can nothing of it go on, unless a spare takes the place? */
 static bool needs_spare(struct filch__worker *w, const struct awaited *a) {
     if (a->set != NULL) return a->stuck;
-    return stack_is_low(w) && state_life(state_look(&single(a)->state)) == LIFE_PENDING;
+    return filch__worker_stack_is_low(w) &&
+           state_life(state_look(&single(a)->state)) == LIFE_PENDING;
 }
 
 /* One sleep of a parked worker. *over: the wait ends with this code. */
@@ -244,7 +241,7 @@ static int park(struct filch__worker *w, const struct awaited *a, int64_t deadli
     bool over = false;
     int rc = 0;
     sleep_block(&w->pool->sleep);
-    filch__circle_enter(w, a->future);
+    filch__circle_enter(w, a->future, deadline == FILCH_FOREVER);
     POINT("wait.blocked");
     while (!over) rc = nap(w, a, deadline, &over);
     filch__circle_leave(w);
@@ -260,7 +257,7 @@ static int waits_for_itself(void) {
 
 /* A descendant of the waiting task, or of the awaited one, which runs on `runner` (-1: not here). */
 static bool run_descendant(struct filch__worker *w, const struct awaited *a, int runner) {
-    if (a->isolated || stack_is_low(w)) return false;
+    if (a->isolated || filch__worker_stack_is_low(w)) return false;
     return run_own_descendant(w) || (runner >= 0 && run_their_descendant(w, a->future, runner));
 }
 
@@ -299,7 +296,7 @@ static noinline int wait_slow(struct filch__worker *w, filch_future *f, int64_t 
         uint64_t state = state_look(&f->state);
         if (!filch__worker_is_here(w)) return FILCH_EFORKED;
         if (state_is_done(state)) return 0;
-        if (mine && state_life(state) == LIFE_PENDING && !stack_is_low(w)) {
+        if (mine && state_life(state) == LIFE_PENDING && !filch__worker_stack_is_low(w)) {
             run_awaited(w, f);
             continue;
         }
@@ -370,7 +367,7 @@ static enum filch__help help(struct filch__worker *w, filch_future *f, bool run)
     if (state_life(state) == LIFE_RUNNING)
         return state_runner(state) == w->self.index ? HELP_BELOW : HELP_NONE;
     if (state_life(state) != LIFE_PENDING) return HELP_NONE;
-    if (stack_is_low(w)) return HELP_NO_STACK;
+    if (filch__worker_stack_is_low(w)) return HELP_NO_STACK;
     if (!run) return HELP_NONE;
     if (!run_at_an_end(w, f) && filch__worker_is_here(w)) run_awaited(w, f);
     return state_is_done(state_look(&f->state)) ? HELP_DONE : HELP_NONE;

@@ -228,6 +228,14 @@ static filch__entry look(struct filch__worker *w) {
     return entry;
 }
 
+bool filch__worker_run_any(struct filch__worker *w) {
+    filch__entry entry = look(w);
+    if (entry == ENTRY_NONE) return false;
+    w->stole = false;
+    filch__worker_handle(w, entry);
+    return true;
+}
+
 /* SEARCHING or BUSY to BUSY with an entry; the last searcher sees to it that others search on (W4). */
 static void found(struct filch__worker *w) {
     if (!w->searching) return;
@@ -405,6 +413,7 @@ static void begin(struct filch__worker *w) {
     w->searching = true;
     filch__thread_name(p->name, w->self.index);
     if (p->cpus != NULL) filch__cpus_pin(p->cpus, w->self.index);
+    w->initialized = p->initializer == NULL;
     if (p->initializer == NULL) return;
     /* It counts as busy meanwhile. It needs no look for others before: it will search itself. */
     sleep_change(&p->sleep, -SEARCHING_ONE);
@@ -413,6 +422,7 @@ static void begin(struct filch__worker *w) {
     int rc = p->initializer(p->initializer_arg);
     if (unlikely(!filch__worker_is_here(w))) return;
     filch__worker_end_blocking(w);
+    w->initialized = rc == 0;
     if (rc != 0) filch__pool_break(p, rc, w->self.index);
     w->nesting--;
     sleep_change(&p->sleep, SEARCHING_ONE);

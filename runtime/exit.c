@@ -1,0 +1,59 @@
+/* exit.c: see exit.h. */
+#include "exit.h"
+
+#include "base/atomics.h"
+#include "executor_ops.h"
+#include "os/clock.h"
+#include "os/fault.h"
+#include "os/futex.h"
+#include "os/memory.h"
+#include <limits.h>
+
+/* glibc's; no header declares them. */
+int __cxa_atexit(void (*fn)(void *), void *arg, void *handle);
+void __cxa_finalize(void *handle);
+
+enum { TICKET_LIVE, TICKET_ENDING, TICKET_ENDED, TICKET_GONE };
+
+struct filch__ticket {
+    uint32_t state;
+    filch_executor *executor;
+};
+
+static void at_exit(void *argument) {
+    struct filch__ticket *t = argument;
+    uint32_t state = TICKET_LIVE;
+    if (!cas_acq_rel(&t->state, &state, (uint32_t)TICKET_ENDING)) { /* Z1 -> Z1 */
+        filch__free(t);
+        return;
+    }
+    filch_executor *e = t->executor;
+    if (filch__executor_check(e, "exit") == 0) e->ops->end_at_exit(e);
+    store_release(&t->state, (uint32_t)TICKET_ENDED); /* Z2 -> Z3 */
+    /* From here on the ticket may be gone; the wake-up touches no memory. */
+    filch__futex_wake(&t->state, INT_MAX);
+}
+
+bool filch__exit_register(filch_executor *e) {
+    struct filch__ticket *t = filch__alloc(sizeof *t);
+    if (t == NULL) return false;
+    *t = (struct filch__ticket){TICKET_LIVE, e};
+    e->ticket = t;
+    if (!filch__fault(FILCH__FAULT_ALLOC) && __cxa_atexit(at_exit, t, t) == 0) return true;
+    filch__free(t);
+    e->ticket = NULL;
+    return false;
+}
+
+void filch__exit_forget(filch_executor *e) {
+    struct filch__ticket *t = e->ticket;
+    uint32_t state = TICKET_LIVE;
+    if (t == NULL) return;
+    if (cas_acq_rel(&t->state, &state, (uint32_t)TICKET_GONE)) { /* Z1 -> Z1 */
+        __cxa_finalize(t); /* calls the handler, which frees the ticket; or exit() does */
+        return;
+    }
+    while (load_acquire(&t->state) == TICKET_ENDING) /* Z3 <- Z2 */
+        filch__futex_wait(&t->state, TICKET_ENDING, FILCH_FOREVER);
+    filch__free(t);
+}
