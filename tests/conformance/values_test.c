@@ -65,7 +65,7 @@ static void fail_beside(void *context) {
     struct texts *texts = context;
     texts->empty_first = filch_last_error()[0] == '\0';
     texts->still_own = filch_submit(texts->executor, NULL, NULL, 0, 0, NULL) == FILCH_EINVAL &&
-                       strstr(filch_last_error(), "filch_submit") != NULL;
+                       strstr(filch_last_error(), "function") != NULL;
 }
 
 /* R-VALUE-4 */
