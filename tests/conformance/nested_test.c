@@ -1,6 +1,7 @@
 /* nested_test.c: tasks that wait, and tasks that block: who runs meanwhile, and where.
  *
  * SPDX-License-Identifier: MIT */
+#include <sched.h>
 #include "factory.h"
 
 TestSuite(conformance_nested, .timeout = 30);
@@ -216,6 +217,7 @@ Test(conformance_nested, nothing_unrelated_runs_on_top_of_what_waits) {
         ok(filch_promise(0, &awaited.future));
         add(&awaited.published, 1);
         filch_future *waits = submit_to(e, wait_and_mark, &pointer, sizeof pointer, 0);
+        while (!filch_future_running(waits)) sched_yield();
         for (int i = 0; i < STRANGERS; i++)
             ok(filch_submit(e, note_what_lies_below, &on_top, sizeof on_top, 0, NULL));
         shared_wait(on_top.runs, STRANGERS); /* while it waits */
