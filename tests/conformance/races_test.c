@@ -255,7 +255,7 @@ static void submit_against_shutdown(int index, void *context) {
     }
 }
 static void check_refusal(unsigned flags) {
-    for (int round = 0; round < rounds(); round++) {
+    for (int round = 0; round < rounds() / 2; round++) {
         struct refusal refusal = {make_executor(2), flags, shared_alloc(sizeof(int)), 0, 0, 0};
         run_threads(3, submit_against_shutdown, &refusal);
         ok(filch_executor_destroy(refusal.executor));
