@@ -128,6 +128,7 @@ static inline struct filch__extra *filch__future_extra(filch_future *f) {
  * the program's own can be completed here as well; one that the library completes cannot. */
 static inline bool filch__future_is_lost(const filch_future *f) {
     uint32_t now = filch__fork_now();
+    if (likely(now == 0)) return false; /* nothing is older than this process */
     if (unlikely((state_constant(&f->state) & FLAG_STANDALONE) != 0))
         return f->owned != 0 && f->owned != (uint64_t)now + 1;
     return filch__future_home(f)->generation != now;
