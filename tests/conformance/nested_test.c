@@ -16,7 +16,7 @@ static int take(filch_future *f) {
 /* Trees and depth ----------------------------------------------------------------------------------- */
 
 static int fib(void *arg, void *result) {
-    int n = *(int *)arg, below = n - 1, other = n - 2, a, b;
+    int n = *(int *)arg, below = n - 1, other = n - 2, a = 0, b = 0;
     filch_future *f, *g;
     *(int *)result = n;
     if (n < 2) return 0;
