@@ -16,7 +16,7 @@ static int take(filch_future *f) {
 /* Trees and depth ----------------------------------------------------------------------------------- */
 
 static int fib(void *arg, void *result) {
-    int n = *(int *)arg, below = n - 1, other = n - 2, a, b;
+    int n = *(int *)arg, below = n - 1, other = n - 2, a = 0, b = 0;
     filch_future *f, *g;
     *(int *)result = n;
     if (n < 2) return 0;
@@ -272,7 +272,19 @@ static int submit_a_child_and_wait(void *arg, void *result) {
     return wait_for_the_lasting(arg, result);
 }
 
-static void check_family(filch_task_fn *lasting, filch_task_fn *waiting, bool child_first) {
+static int submit_a_child_and_wait_isolated(void *arg, void *result) {
+    struct family *family = *(struct family **)arg;
+    (void)result;
+    shared_wait(family->hold.open, 1);
+    family->submit_code =
+        filch_submit(filch_current_executor(), be_a_child, arg, sizeof family, 0, NULL);
+    family->index = filch_worker_index();
+    return filch_future_result_isolated(family->lasting, NULL, FILCH_FOREVER);
+}
+
+/* Does the child run on the worker that waits? */
+static void check_family(filch_task_fn *lasting, filch_task_fn *waiting, bool child_first,
+                         bool on_top) {
     for (int i = 0; i < 20; i++) {
         filch_executor *e = make_executor(2);
         struct family family = {.hold = {shared_alloc(sizeof(int)), shared_alloc(sizeof(int))}};
@@ -285,7 +297,7 @@ static void check_family(filch_task_fn *lasting, filch_task_fn *waiting, bool ch
         shared_add(family.hold.open, 1);
         cr_assert_eq(finish(waits), 0);
         cr_assert_eq(family.submit_code, 0);
-        cr_assert_eq(family.child_index, family.index);
+        cr_assert_eq(family.child_index == family.index, on_top);
         filch_future_release(family.lasting);
         ok(filch_executor_destroy(e));
     }
@@ -294,12 +306,17 @@ static void check_family(filch_task_fn *lasting, filch_task_fn *waiting, bool ch
 /* R-WORKER-3 */
 Test(conformance_nested, who_waits_runs_descendants_of_the_awaited_task) {
     needs(SAME_MEMORY);
-    check_family(submit_a_child_and_last, wait_for_the_lasting, true);
+    check_family(submit_a_child_and_last, wait_for_the_lasting, true, true);
 }
 /* R-WORKER-3 */
 Test(conformance_nested, who_waits_runs_descendants_of_its_own) {
     needs(SAME_MEMORY);
-    check_family(last_until_a_child_has_run, submit_a_child_and_wait, false);
+    check_family(last_until_a_child_has_run, submit_a_child_and_wait, false, true);
+}
+/* R-RESULT-6: it parks, and another one runs the child in its place. */
+Test(conformance_nested, who_waits_isolated_runs_no_descendants) {
+    needs(SAME_MEMORY);
+    check_family(last_until_a_child_has_run, submit_a_child_and_wait_isolated, false, false);
 }
 
 /* Deadlocks -------------------------------------------------------------------------------------------- */
