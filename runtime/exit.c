@@ -8,6 +8,19 @@
 #include "os/futex.h"
 #include "os/memory.h"
 #include <limits.h>
+#include <pthread.h>
+
+/* Held around each change of glibc's list, and around fork(): the child of a fork() in the middle of one would
+ * find the list locked for ever. */
+static pthread_mutex_t list = PTHREAD_MUTEX_INITIALIZER;
+
+void filch__exit_before_fork(void) {
+    pthread_mutex_lock(&list);
+}
+
+void filch__exit_after_fork(void) {
+    pthread_mutex_unlock(&list);
+}
 
 /* glibc's; no header declares them. */
 int __cxa_atexit(void (*fn)(void *), void *arg, void *handle);
@@ -39,7 +52,10 @@ bool filch__exit_register(filch_executor *e) {
     if (t == NULL) return false;
     *t = (struct filch__ticket){TICKET_LIVE, e};
     e->ticket = t;
-    if (!filch__fault(FILCH__FAULT_ALLOC) && __cxa_atexit(at_exit, t, t) == 0) return true;
+    pthread_mutex_lock(&list);
+    bool registered = !filch__fault(FILCH__FAULT_ALLOC) && __cxa_atexit(at_exit, t, t) == 0;
+    pthread_mutex_unlock(&list);
+    if (registered) return true;
     filch__free(t);
     e->ticket = NULL;
     return false;
@@ -50,7 +66,9 @@ void filch__exit_forget(filch_executor *e) {
     uint32_t state = TICKET_LIVE;
     if (t == NULL) return;
     if (cas_acq_rel(&t->state, &state, (uint32_t)TICKET_GONE)) { /* Z1 -> Z1 */
+        pthread_mutex_lock(&list);
         __cxa_finalize(t); /* calls the handler, which frees the ticket; or exit() does */
+        pthread_mutex_unlock(&list);
         return;
     }
     while (load_acquire(&t->state) == TICKET_ENDING) /* Z3 <- Z2 */

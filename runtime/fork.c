@@ -16,15 +16,18 @@ uint32_t filch__fork_generation;
 static bool registered;
 
 static void before(void) {
+    filch__exit_before_fork();
     filch__reclaim_before_fork();
 }
 
 static void after_in_parent(void) {
     filch__reclaim_after_fork_in_parent();
+    filch__exit_after_fork();
 }
 
 static void after_in_child(void) {
     filch__reclaim_after_fork_in_child();
+    filch__exit_after_fork();
     store_relaxed(&filch__fork_generation,
                   filch__fork_now() + 1); /* relaxed: there is one thread */
     filch__thread.self = NULL;

@@ -847,15 +847,22 @@ Test(spin, lasts_for_the_duration_and_not_past_the_deadline) {
     for (int yields = 0; yields < 2; yields++) {
         int64_t begin = filch__now();
         filch__spin_yield_at = yields ? 0 : INT64_MAX;
+        filch__spin_banned_until = 0;
         pauses_until_over(300000, INT64_MAX);
         /* A yield that took as long as a time slice ends it early. */
-        if (filch__spin_yield_at < filch__now() + SPIN_YIELD_SELDOM / 2 || !yields)
-            cr_assert_geq(filch__now() - begin, 300000);
+        if (filch__spin_banned_until == 0) cr_assert_geq(filch__now() - begin, 300000);
         filch__spin_yield_at = INT64_MAX;
+        filch__spin_banned_until = 0;
         begin = filch__now();
         pauses_until_over(INT64_MAX / 2, begin + 300000);
         cr_assert_geq(filch__now() - begin, 300000);
     }
+}
+
+Test(spin, is_over_at_once_while_somebody_computes) {
+    filch__spin_banned_until = INT64_MAX;
+    cr_assert_eq(pauses_until_over(INT64_MAX / 2, INT64_MAX), SPIN_LOOKS);
+    filch__spin_banned_until = 0;
 }
 
 Test(spin, does_not_yield_again_at_once) {
