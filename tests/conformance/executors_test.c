@@ -58,6 +58,8 @@ Test(conformance_executors, three_submits_each_awaited_leave_one_worker) {
     cr_assert_eq(stats_of(e).workers_started, 0, "none before the first submit");
     for (int i = 0; i < 3; i++) cr_assert_eq(finish(submit_int(e, square, i)), 0);
     cr_assert_eq(stats_of(e).workers_started, 1);
+    for (int i = 0; i < 500; i++) cr_assert_eq(finish(submit_int(e, square, i)), 0);
+    cr_assert_eq(stats_of(e).workers_started, 1, "nor do any others");
     ok(filch_executor_destroy(e));
 }
 
