@@ -120,10 +120,7 @@ static int begin(filch_future *const *futures, size_t n, int64_t deadline,
     if (rc != 0) return rc;
     if (n > GATHER_LARGEST)
         return filch__error(FILCH_ETOOBIG, "filch_as_completed: %zu futures are too many", n);
-    /* Only a child of fork() can have futures that never will be done. */
-    for (size_t i = 0; filch__fork_now() != 0 && i < n; i++)
-        if (!state_is_done(state_look(&futures[i]->state)) && filch__future_is_lost(futures[i]))
-            return filch__future_refuse_lost();
+    if (filch__set_is_lost(futures, n)) return filch__future_refuse_lost();
     filch_completions *c = create(futures, n);
     if (c == NULL)
         return filch__error(FILCH_ENOMEM, "filch_as_completed: no memory for %zu futures", n);

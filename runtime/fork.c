@@ -32,6 +32,7 @@ static void after_in_child(void) {
                   filch__fork_now() + 1); /* relaxed: there is one thread */
     filch__thread.self = NULL;
     filch__thread.ending = NULL;
+    filch__thread.deferred = NULL;
     filch__heap_mine = NULL;
     filch__executor_forget_default();
 }

@@ -74,8 +74,16 @@ static bool is_past(int64_t deadline) {
     return deadline != FILCH_FOREVER && filch__now() >= deadline;
 }
 
+bool filch__set_is_lost(filch_future *const *futures, size_t n) {
+    if (likely(filch__fork_now() == 0)) return false;
+    for (size_t i = 0; i < n; i++)
+        if (!is_done(futures[i]) && filch__future_is_lost(futures[i])) return true;
+    return false;
+}
+
 static int wait_for_all(filch_future **futures, size_t n, int64_t deadline) {
     struct filch__self *self = filch__self();
+    if (filch__set_is_lost(futures, n)) return filch__future_refuse_lost();
     for (size_t i = 0; self != NULL && i < n; i++)
         if (self->executor->ops->help(self, futures[i], false) == HELP_BELOW)
             return waits_for_itself();

@@ -5,6 +5,8 @@
 #include "gather.h"
 #include <filch/set.h>
 
+/* Is one of them of the process before fork(), and not done? It never will be in this one. */
+bool filch__set_is_lost(filch_future *const *futures, size_t n);
 /* 0, or EINVAL or ETOOBIG with a text that names the call. */
 int filch__set_check(filch_future *const *futures, size_t n, const char *call);
 

@@ -375,6 +375,7 @@ static enum filch__help help(struct filch__worker *w, filch_future *f, bool run)
 
 enum filch__help filch__worker_help(struct filch__self *self, filch_future *f, bool run) {
     struct filch__worker *w = filch__worker_of(self);
+    if (!filch__worker_is_here(w)) return HELP_NONE;
     if (!run || likely(self->blocking == 0)) return help(w, f, run);
     uint32_t depth = leave_blocking(w);
     enum filch__help how = help(w, f, run);

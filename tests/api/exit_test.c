@@ -23,6 +23,7 @@ static struct board {
     int submitted; /* what a submit returned there */
     int cancelled;
     int other;
+    int queued; /* all that the scenario submits has been submitted */
 } * board;
 
 static filch_executor *executor, *second;
@@ -81,6 +82,7 @@ static void queue(filch_executor *e, int n) {
 static int exit_now(void *arg, void *result) {
     (void)arg;
     (void)result;
+    wait_for_count(&board->queued, 1);
     exit(STATUS);
 }
 
@@ -225,6 +227,7 @@ static void by_a_task(int max_workers, int max_spares) {
     queue(executor, QUEUED / 2);
     if (filch_submit(executor, exit_now, NULL, 0, 0, NULL) != 0) _exit(97);
     queue(executor, QUEUED / 2);
+    add(&board->queued, 1);
     for (;;) pause();
 }
 static void by_a_task_of_one(void) {
@@ -260,6 +263,7 @@ static void in_a_nested_wait(void) {
     make(1, 0);
     if (filch_submit(executor, await_exit, NULL, 0, 0, NULL) != 0) _exit(97);
     queue(executor, QUEUED - 10);
+    add(&board->queued, 1);
     for (;;) pause();
 }
 
@@ -277,7 +281,7 @@ static int await_future(void *arg, void *result) {
 static int exit_when_told(void *arg, void *result) {
     (void)arg;
     (void)result;
-    while (read_int(&board->other) < 3) usleep(100);
+    while (read_int(&board->other) < 3 || read_int(&board->queued) == 0) usleep(100);
     usleep(2000);
     exit(STATUS);
 }
@@ -292,6 +296,7 @@ static void awaited_elsewhere(void) {
         while (!filch_future_running(chain[i])) usleep(10);
     }
     queue(executor, QUEUED);
+    add(&board->queued, 1);
     for (;;) pause();
 }
 
@@ -316,6 +321,7 @@ static void awaited_for_a_while(void) {
     if (filch_submit(executor, exit_when_told, NULL, 0, 0, &f) != 0) _exit(97);
     while (!filch_future_running(f)) usleep(10);
     if (filch_submit(executor, await_a_while, &f, sizeof f, 0, NULL) != 0) _exit(97);
+    add(&board->queued, 1);
     for (;;) pause();
 }
 
@@ -393,18 +399,20 @@ static int exit_in_blocking(void *arg, void *result) {
     (void)arg;
     (void)result;
     filch_blocking_begin();
+    wait_for_count(&board->queued, 1);
     exit(STATUS);
 }
 static void in_blocking(void) {
     make(1, -1);
     if (filch_submit(executor, exit_in_blocking, NULL, 0, 0, NULL) != 0) _exit(97);
     queue(executor, QUEUED);
+    add(&board->queued, 1);
     for (;;) pause();
 }
 
 Test(exit, in_a_blocking_region) {
     cr_assert_eq(run_child(in_blocking), STATUS);
-    cr_assert_geq(board->done, 0);
+    cr_assert_eq(board->done, QUEUED);
 }
 
 static int exit_of_second(void *arg, void *result) {
@@ -416,6 +424,7 @@ static void of_another_executor(void) {
     make(2, 0);
     queue(second, QUEUED / 2);
     queue(executor, QUEUED / 2);
+    add(&board->queued, 1);
     if (filch_submit(second, exit_of_second, NULL, 0, 0, NULL) != 0) _exit(97);
     for (;;) pause();
 }
@@ -429,6 +438,7 @@ static void of_the_default(void) {
     atexit(look);
     executor = NULL;
     queue(NULL, QUEUED);
+    add(&board->queued, 1);
     if (filch_submit(NULL, exit_now, NULL, 0, 0, NULL) != 0) _exit(97);
     for (;;) pause();
 }

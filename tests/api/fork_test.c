@@ -761,3 +761,112 @@ static void leave_scope_and_exit(void *context) {
 Test(fork, a_child_leaves_the_scope_of_an_executor_and_exits) {
     in_child(leave_scope_and_exit, NULL);
 }
+
+/* Sets ------------------------------------------------------------------------------------------- */
+
+struct set {
+    filch_executor *e;
+    filch_future *futures[3]; /* finished, pending, a promise */
+    filch_completions *begun;
+};
+
+static void use_set_in_child(void *context) {
+    struct set *s = context;
+    filch_future *f, *all[3], *made, *own[1];
+    filch_completions *it;
+    memcpy(all, s->futures, sizeof all);
+    expect(filch_wait(all, 3, FILCH_FOREVER, FILCH_ALL_COMPLETED) == FILCH_EFORKED);
+    expect(filch_wait(&all[1], 2, FILCH_FOREVER, FILCH_FIRST_COMPLETED) == FILCH_EFORKED);
+    expect(filch_wait(&all[1], 1, FILCH_FOREVER, FILCH_FIRST_ERROR) == FILCH_EFORKED);
+    expect(filch_wait(all, 3, FILCH_FOREVER, FILCH_FIRST_COMPLETED) == 1);
+    expect(filch_as_completed(all, 3, FILCH_FOREVER, &it) == FILCH_EFORKED);
+    expect(filch_completions_next(s->begun, &f) == FILCH_EFORKED);
+    expect(filch_then(s->futures[0], s->e, NULL, NULL, 0, 0, &made) == FILCH_EINVAL);
+    expect(filch_all(&s->futures[1], 1, &made) == FILCH_EFORKED);
+    /* A promise can be completed here as well, without the parent. */
+    expect(filch_promise_set(s->futures[2], NULL, 0) == 0);
+    own[0] = s->futures[2];
+    expect(filch_wait(own, 1, FILCH_FOREVER, FILCH_FIRST_COMPLETED) == 1);
+    expect_new_executors_work();
+}
+
+Test(fork, sets_in_a_child) {
+    struct set s = {.e = executor_of(1)};
+    struct gate gate;
+    s.futures[0] = submit_to(s.e, do_nothing, NULL, 0, 0);
+    ok(filch_future_result(s.futures[0], NULL, FILCH_FOREVER));
+    filch_future *held = occupy(s.e, &gate);
+    s.futures[1] = submit_to(s.e, do_nothing, NULL, 0, 0);
+    ok(filch_promise(0, &s.futures[2]));
+    ok(filch_as_completed(&s.futures[1], 1, FILCH_FOREVER, &s.begun));
+    in_child(use_set_in_child, &s);
+    cr_assert_not(filch_future_done(s.futures[2]));
+    ok(filch_promise_set(s.futures[2], NULL, 0));
+    open_gate(&gate, held);
+    ok(filch_wait(s.futures, 3, FILCH_FOREVER, FILCH_ALL_COMPLETED) - 3);
+    ok(filch_completions_destroy(s.begun));
+    for (int i = 0; i < 3; i++) filch_future_release(s.futures[i]);
+    ok(filch_executor_destroy(s.e));
+}
+
+/* A worker that waits for a set runs the tasks of it: one forks, and in the child the others do not run. */
+struct set_fork {
+    pid_t parent;
+    int *ran, *wrong; /* shared by parent and child */
+    bool completions, blocking;
+};
+static int fork_and_return(void *arg, void *result) {
+    struct set_fork *x = *(struct set_fork **)arg;
+    (void)result;
+    pid_t child = child_start();
+    if (child > 0 && child_finish(child) != 0) add(x->wrong, 1);
+    return 0;
+}
+static int run_once(void *arg, void *result) {
+    struct set_fork *x = *(struct set_fork **)arg;
+    (void)result;
+    add(x->ran, 1);
+    return 0;
+}
+static int wait_for_set(void *arg, void *result) {
+    struct set_fork *x = *(struct set_fork **)arg;
+    filch_future *futures[3], *f;
+    filch_completions *it = NULL;
+    ptrdiff_t n;
+    (void)result;
+    if (x->blocking) filch_blocking_begin();
+    for (int i = 0; i < 3; i++)
+        if (filch_submit(filch_current_executor(), i == 0 ? fork_and_return : run_once, arg,
+                         sizeof x, 0, &futures[i]) != 0)
+            return 1;
+    if (x->completions) {
+        if (filch_as_completed(futures, 3, FILCH_FOREVER, &it) != 0) return 1;
+        for (n = 0; filch_completions_next(it, &f) == 0;) n++;
+        filch_completions_destroy(it);
+    } else {
+        n = filch_wait(futures, 3, FILCH_FOREVER, FILCH_FIRST_ERROR);
+    }
+    if (getpid() == x->parent) return n == 3 ? 0 : 2;
+    /* The child: it returns from here, is no worker, and ends with its only thread. */
+    if (n == 3 || filch_current_executor() != NULL) add(x->wrong, 1);
+    return 0;
+}
+
+static void check_set_fork(bool completions, bool blocking) {
+    struct set_fork x = {getpid(), shared(sizeof(int)), shared(sizeof(int)), completions, blocking};
+    filch_executor *e = executor_of(1);
+    cr_assert_eq(finish(submit_pointer(e, wait_for_set, &x)), 0);
+    ok(filch_executor_destroy(e));
+    cr_assert_eq(*x.ran, 2, "the others ran %d times", *x.ran);
+    cr_assert_eq(*x.wrong, 0);
+}
+
+Test(fork, in_a_task_that_a_wait_for_a_set_runs) {
+    check_set_fork(false, false);
+    check_set_fork(true, false);
+}
+
+Test(fork, in_a_task_that_a_wait_in_a_blocking_region_runs) {
+    check_set_fork(false, true);
+    check_set_fork(true, true);
+}
