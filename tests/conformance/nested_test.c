@@ -107,13 +107,12 @@ Test(conformance_nested, children_are_awaited_in_any_order) {
 /* In memory of the program. */
 struct awaited {
     filch_future *future;
-    int published, code;
+    int published;
 };
 static int await_published(void *arg, void *result) {
     struct awaited *awaited = *(struct awaited **)arg;
     wait_for_count(&awaited->published, 1);
-    awaited->code = filch_future_result(awaited->future, result, FILCH_FOREVER);
-    return awaited->code;
+    return filch_future_result(awaited->future, result, FILCH_FOREVER);
 }
 
 /* R-WORKER-2: it stands in the queue from outside, behind others. */
@@ -121,7 +120,7 @@ Test(conformance_nested, the_only_worker_awaits_what_is_queued_outside) {
     needs(SAME_MEMORY);
     filch_executor *e = make_executor(1);
     for (int i = 0; i < 20; i++) {
-        struct awaited awaited = {NULL, 0, 77}, *pointer = &awaited;
+        struct awaited awaited = {NULL, 0}, *pointer = &awaited;
         filch_future *waits = submit_to(e, await_published, &pointer, sizeof pointer, sizeof(int));
         filch_future *between = submit_int(e, square, 1);
         int value = 0;
@@ -141,7 +140,7 @@ Test(conformance_nested, two_executors_wait_for_each_other) {
     needs(SAME_MEMORY);
     for (int i = 0; i < 20; i++) {
         filch_executor *e[2] = {make_executor(1), make_executor(1)};
-        struct awaited awaited[2] = {{NULL, 0, 77}, {NULL, 0, 77}};
+        struct awaited awaited[2] = {{NULL, 0}, {NULL, 0}};
         filch_future *waits[2];
         for (int k = 0; k < 2; k++) {
             struct awaited *pointer = &awaited[k];
@@ -170,7 +169,7 @@ Test(conformance_nested, others_run_in_the_place_of_those_that_are_parked) {
         filch_executor *e = make_executor(workers);
         struct held elsewhere = {{shared_alloc(sizeof(int)), shared_alloc(sizeof(int))}, NULL};
         filch_executor *other = make_executor(1);
-        struct awaited awaited = {NULL, 0, 77}, *pointer = &awaited;
+        struct awaited awaited = {NULL, 0}, *pointer = &awaited;
         filch_future *waits[WAITING];
         elsewhere.future = submit_to(other, stay, &elsewhere.hold, sizeof elsewhere.hold, 0);
         shared_wait(elsewhere.hold.reached, 1);
@@ -213,7 +212,7 @@ Test(conformance_nested, nothing_unrelated_runs_on_top_of_what_waits) {
     for (int workers = 1; workers <= 2; workers++) {
         filch_executor *e = make_executor(workers);
         struct on_top on_top = {shared_alloc(sizeof(int)), shared_alloc(sizeof(int))};
-        struct awaited awaited = {NULL, 0, 77}, *pointer = &awaited;
+        struct awaited awaited = {NULL, 0}, *pointer = &awaited;
         ok(filch_promise(0, &awaited.future));
         add(&awaited.published, 1);
         filch_future *waits = submit_to(e, wait_and_mark, &pointer, sizeof pointer, 0);
@@ -272,7 +271,19 @@ static int submit_a_child_and_wait(void *arg, void *result) {
     return wait_for_the_lasting(arg, result);
 }
 
-static void check_family(filch_task_fn *lasting, filch_task_fn *waiting, bool child_first) {
+static int submit_a_child_and_wait_isolated(void *arg, void *result) {
+    struct family *family = *(struct family **)arg;
+    (void)result;
+    shared_wait(family->hold.open, 1);
+    family->submit_code =
+        filch_submit(filch_current_executor(), be_a_child, arg, sizeof family, 0, NULL);
+    family->index = filch_worker_index();
+    return filch_future_result_isolated(family->lasting, NULL, FILCH_FOREVER);
+}
+
+/* Does the child run on the worker that waits? */
+static void check_family(filch_task_fn *lasting, filch_task_fn *waiting, bool child_first,
+                         bool on_top) {
     for (int i = 0; i < 20; i++) {
         filch_executor *e = make_executor(2);
         struct family family = {.hold = {shared_alloc(sizeof(int)), shared_alloc(sizeof(int))}};
@@ -285,7 +296,7 @@ static void check_family(filch_task_fn *lasting, filch_task_fn *waiting, bool ch
         shared_add(family.hold.open, 1);
         cr_assert_eq(finish(waits), 0);
         cr_assert_eq(family.submit_code, 0);
-        cr_assert_eq(family.child_index, family.index);
+        cr_assert_eq(family.child_index == family.index, on_top);
         filch_future_release(family.lasting);
         ok(filch_executor_destroy(e));
     }
@@ -294,12 +305,17 @@ static void check_family(filch_task_fn *lasting, filch_task_fn *waiting, bool ch
 /* R-WORKER-3 */
 Test(conformance_nested, who_waits_runs_descendants_of_the_awaited_task) {
     needs(SAME_MEMORY);
-    check_family(submit_a_child_and_last, wait_for_the_lasting, true);
+    check_family(submit_a_child_and_last, wait_for_the_lasting, true, true);
 }
 /* R-WORKER-3 */
 Test(conformance_nested, who_waits_runs_descendants_of_its_own) {
     needs(SAME_MEMORY);
-    check_family(last_until_a_child_has_run, submit_a_child_and_wait, false);
+    check_family(last_until_a_child_has_run, submit_a_child_and_wait, false, true);
+}
+/* R-RESULT-6: it parks, and another one runs the child in its place. */
+Test(conformance_nested, who_waits_isolated_runs_no_descendants) {
+    needs(SAME_MEMORY);
+    check_family(last_until_a_child_has_run, submit_a_child_and_wait_isolated, false, false);
 }
 
 /* Deadlocks -------------------------------------------------------------------------------------------- */
@@ -309,11 +325,10 @@ Test(conformance_nested, a_wait_for_oneself_is_edeadlk) {
     needs(SAME_MEMORY);
     for (int workers = 1; workers <= 2; workers++) {
         filch_executor *e = make_executor(workers);
-        struct awaited awaited = {NULL, 0, 77}, *pointer = &awaited;
+        struct awaited awaited = {NULL, 0}, *pointer = &awaited;
         awaited.future = submit_to(e, await_published, &pointer, sizeof pointer, sizeof(int));
         add(&awaited.published, 1);
         cr_assert_eq(filch_future_result(awaited.future, NULL, FILCH_FOREVER), FILCH_EDEADLK);
-        cr_assert_eq(awaited.code, FILCH_EDEADLK);
         cr_assert_eq(finish(submit_int(e, square, 2)), 0, "the executor lives");
         filch_future_release(awaited.future);
         ok(filch_executor_destroy(e));
@@ -339,7 +354,7 @@ static int await_a_child_that_awaits_us(void *arg, void *result) {
 Test(conformance_nested, a_wait_for_what_stands_below_is_edeadlk) {
     needs(SAME_MEMORY);
     filch_executor *e = make_executor(1);
-    struct awaited awaited = {NULL, 0, 77}, *pointer = &awaited;
+    struct awaited awaited = {NULL, 0}, *pointer = &awaited;
     awaited.future = submit_pointer(e, await_a_child_that_awaits_us, pointer);
     add(&awaited.published, 1);
     cr_assert_eq(filch_future_result(awaited.future, NULL, FILCH_FOREVER), 0);
@@ -352,7 +367,7 @@ Test(conformance_nested, a_circle_of_waits_is_edeadlk_for_one) {
     needs(SAME_MEMORY);
     for (int i = 0; i < 10; i++) {
         filch_executor *e = make_executor(2);
-        struct awaited sides[2] = {{NULL, 0, 77}, {NULL, 0, 77}};
+        struct awaited sides[2] = {{NULL, 0}, {NULL, 0}};
         for (int k = 0; k < 2; k++) {
             struct awaited *pointer = &sides[k];
             sides[1 - k].future =
@@ -404,7 +419,7 @@ Test(conformance_nested, no_more_than_max_workers_run_after_waits) {
     for (int workers = 1; workers <= 2; workers++) {
         filch_executor *e = make_executor(workers);
         struct crowd crowd = {shared_alloc(sizeof(int)), shared_alloc(sizeof(int))};
-        struct awaited awaited = {NULL, 0, 77}, *pointer = &awaited;
+        struct awaited awaited = {NULL, 0}, *pointer = &awaited;
         filch_future *waits[WAITING];
         ok(filch_promise(0, &awaited.future));
         add(&awaited.published, 1);
