@@ -170,7 +170,10 @@ enum filch__registered filch__hub_register(filch_future *f, struct filch__slot *
     }
     POINT("hub.registered");
     if (!state_is_done(state_add_flag(&f->state, FLAG_HUB))) return REGISTERED;
-    return filch__hub_deregister(f, slot) ? REGISTER_TOO_LATE : REGISTERED;
+    /* Whoever finishes may have the slot already; then it has been registered, and its cell says so. */
+    if (!leave(hub, slot)) return REGISTERED;
+    slot->cell = NULL;
+    return REGISTER_TOO_LATE;
 }
 
 bool filch__hub_deregister(filch_future *f, struct filch__slot *slot) {

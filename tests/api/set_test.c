@@ -668,6 +668,38 @@ Test(as_completed, a_stopped_completer_hides_nothing) {
     }
 }
 
+struct iteration {
+    filch_future *future;
+    filch_completions *it;
+    int rc;
+};
+static void iterate_over(void *context) {
+    struct iteration *iteration = context;
+    iteration->rc = filch_as_completed(&iteration->future, 1, FILCH_FOREVER, &iteration->it);
+}
+static void ignore(filch_future *f, void *context) {
+    (void)f;
+    (void)context;
+}
+
+/* Whoever completes it takes the slot while it is being registered: that future is given like any other. */
+Test(as_completed, completed_while_it_is_registered) {
+    struct iteration iteration = {promise(), NULL, 77};
+    filch_future *next = NULL;
+    ok(filch_future_add_done_callback(iteration.future, ignore, NULL)); /* it has a hub */
+    struct stopper *stop = stop_at("hub.registered");
+    pthread_t thread = thread_start(iterate_over, &iteration);
+    stopper_wait_reached(stop);
+    set_it(iteration.future);
+    stopper_release(stop);
+    thread_finish(thread);
+    ok(iteration.rc);
+    ok(filch_completions_next(iteration.it, &next)); /* it waited for ever */
+    cr_assert_eq(next, iteration.future);
+    ends(iteration.it);
+    filch_future_release(iteration.future);
+}
+
 /* Every future once, whoever completes it, and whenever. */
 static int maybe_slow(void *arg, void *result) {
     int n = *(int *)arg;

@@ -177,6 +177,36 @@ Test(conformance_races, complete_against_a_wait_for_many_that_times_out) {
     }
 }
 
+/* Some read to the end, some stop early, while they complete and are cancelled. */
+static void iterate(int index, void *context) {
+    struct group *group = context;
+    filch_completions *it = NULL;
+    filch_future *f = NULL;
+    int given = 0;
+    if (index == 0) cancel_all(0, group);
+    if (filch_as_completed(group->futures, TASKS, FILCH_FOREVER, &it) != 0) {
+        add(&group->wrong, 1);
+        return;
+    }
+    int most = index == 1 ? TASKS / 2 : TASKS + 1;
+    while (given < most && filch_completions_next(it, &f) == 0) {
+        if (!filch_future_done(f)) add(&group->wrong, 1);
+        given++;
+    }
+    if (given != (index == 1 ? TASKS / 2 : TASKS)) add(&group->wrong, 1);
+    filch_completions_destroy(it);
+}
+
+/* R-COMPLETED-1, R-COMPLETED-7 */
+Test(conformance_races, complete_and_cancel_against_as_completed) {
+    for (int round = 0; round < rounds(); round++) {
+        struct group group = new_group(2);
+        submit_group(&group);
+        run_threads(3, iterate, &group);
+        check_group(&group);
+    }
+}
+
 enum { CALLBACKS = 50 };
 struct adding {
     filch_future *future;
