@@ -30,27 +30,32 @@ enum { TICKET_LIVE, TICKET_ENDING, TICKET_ENDED, TICKET_GONE };
 
 struct filch__ticket {
     uint32_t state;
+    uint32_t generation; /* filch__fork_now when it was made */
     filch_executor *executor;
 };
 
-static void at_exit(void *argument) {
-    struct filch__ticket *t = argument;
+static void end_one(struct filch__ticket *t) {
     uint32_t state = TICKET_LIVE;
     if (!cas_acq_rel(&t->state, &state, (uint32_t)TICKET_ENDING)) { /* Z1 -> Z1 */
         filch__free(t);
         return;
     }
-    filch_executor *e = t->executor;
-    if (filch__executor_check(e, "exit") == 0) e->ops->end_at_exit(e);
+    t->executor->ops->end_at_exit(t->executor);
     store_release(&t->state, (uint32_t)TICKET_ENDED); /* Z2 -> Z3 */
     /* From here on the ticket may be gone; the wake-up touches no memory. */
     filch__futex_wake(&t->state, INT_MAX);
 }
 
+/* The handler. In a child of fork() the executor is the parent's. */
+static void at_exit(void *argument) {
+    struct filch__ticket *t = argument;
+    if (t->generation == filch__fork_now()) end_one(t);
+}
+
 bool filch__exit_register(filch_executor *e) {
     struct filch__ticket *t = filch__alloc(sizeof *t);
     if (t == NULL) return false;
-    *t = (struct filch__ticket){TICKET_LIVE, e};
+    *t = (struct filch__ticket){TICKET_LIVE, filch__fork_now(), e};
     e->ticket = t;
     pthread_mutex_lock(&list);
     bool registered = !filch__fault(FILCH__FAULT_ALLOC) && __cxa_atexit(at_exit, t, t) == 0;

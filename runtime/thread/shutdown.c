@@ -238,6 +238,16 @@ static void leave_to_others(struct filch__pool *p) {
     if (sleep_awake(word) == 0 && sleep_count(word, SLEEPING_ONE) == 0) filch__pool_drain(p, NULL);
 }
 
+/* The threads of those that have ended. */
+static void join_ended(struct filch__pool *p, struct filch__worker *w) {
+    uint32_t no = 0, n = filch__pool_workers(p);
+    if (!cas_acq_rel(&p->joiner, &no, 1u)) return; /* C17 -> C17 */
+    for (uint32_t i = 0; i < n; i++) {
+        struct filch__worker *other = filch__pool_slot(p, i);
+        if (other != w && other != NULL && !filch__circle_leads_to(other, w)) join_worker(other);
+    }
+}
+
 /* Steps X1 to X3: exit() was called by what this worker runs, and will not return to it. */
 static void end_from_worker(struct filch__pool *p, struct filch__worker *w) {
     bool is_deep = filch__worker_stack_is_low(w);
@@ -255,6 +265,7 @@ static void end_from_worker(struct filch__pool *p, struct filch__worker *w) {
         POINT("exit.nap");
         filch__futex_wait(&p->ended, 0, filch__deadline(EXIT_NAP));
     }
+    join_ended(p, w);
 }
 
 void filch__pool_end_at_exit(filch_executor *e) {

@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,10 +29,15 @@ static struct board {
 
 static filch_executor *executor, *second;
 
+/* _exit without the sanitizers' last look, which takes threads that live for leaks. */
+static void leave_at_once(int status) {
+    syscall(SYS_exit_group, status);
+}
+
 /* The last handler: what lies below is the test program's. */
 static void leave(int status, void *unused) {
     (void)unused;
-    _exit(status);
+    leave_at_once(status);
 }
 
 /* The status with which the child exits; -1: a signal. */
@@ -180,6 +186,7 @@ static void destroyed_meanwhile(void) {
     make(2, 0);
     queue(executor, QUEUED / 10);
     if (pthread_create(&thread, NULL, destroy_in_thread, NULL) != 0) _exit(96);
+    pthread_detach(thread);
     exit(STATUS);
 }
 
@@ -193,7 +200,7 @@ Test(exit, while_another_thread_destroys_it) {
 static void quick(void) {
     make(1, 0);
     queue(executor, QUEUED);
-    _exit(STATUS);
+    leave_at_once(STATUS);
 }
 
 Test(exit, without_handlers_waits_for_nothing) {

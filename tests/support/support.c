@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -104,6 +105,22 @@ int __lsan_is_turned_off(void) {
     return is_child;
 }
 
+#if defined(TEST_SANITIZE_THREAD)
+/* The child's only thread ends, and with it the process: ThreadSanitizer's own handlers of exit() crash in a
+ * thread whose end it has seen. */
+static void end_process(void *unused) {
+    (void)unused;
+    syscall(SYS_exit_group, 0);
+}
+static void end_with_this_thread(void) {
+    static pthread_key_t key;
+    if (pthread_key_create(&key, end_process) == 0) pthread_setspecific(key, &key);
+}
+#else
+static void end_with_this_thread(void) {
+}
+#endif
+
 pid_t child_start(void) {
     fflush(stdout);
     pid_t parent = getpid(), child = fork();
@@ -111,6 +128,7 @@ pid_t child_start(void) {
     is_child = 1;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(2);
+    end_with_this_thread();
     return 0;
 }
 
