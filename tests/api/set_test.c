@@ -891,3 +891,50 @@ Test(as_completed, no_memory) {
         cr_assert_lt(after, 100);
     }
 }
+
+/* Many -------------------------------------------------------------------------------------------- */
+
+#if defined(TEST_SANITIZE_ADDRESS) || defined(TEST_SANITIZE_THREAD)
+enum { MANY = 50000 };
+#else
+enum { MANY = 1000000 };
+#endif
+
+static void count_call(filch_future *f, void *context) {
+    (void)f;
+    ++*(size_t *)context;
+}
+
+/* Each of a million is waited for, given once, and its hub used by two waiters; one has a million callbacks. */
+Test(wait_set, a_million_futures) {
+    filch_executor *e = executor_of(1);
+    struct gate gate;
+    filch_future **futures = malloc(MANY * sizeof(filch_future *)), *f;
+    bool *given = calloc(MANY, sizeof *given);
+    filch_completions *it;
+    size_t calls = 0, n = 0;
+    filch_future *held = occupy(e, &gate);
+    cr_assert(futures != NULL && given != NULL);
+    for (size_t i = 0; i < MANY; i++) futures[i] = submit_to(e, do_nothing, NULL, 0, 0);
+    for (size_t i = 0; i < MANY; i++)
+        ok(filch_future_add_done_callback(futures[0], count_call, &calls));
+    ok(filch_as_completed(futures, MANY, FILCH_FOREVER, &it));
+    cr_assert_eq(filch_wait(futures, MANY, 1, FILCH_FIRST_COMPLETED), 0);
+    open_gate(&gate, held);
+    cr_assert_eq(filch_wait(futures, MANY, FILCH_FOREVER, FILCH_ALL_COMPLETED), MANY);
+    int rc;
+    while ((rc = filch_completions_next(it, &f)) == 0) {
+        size_t i = filch_completions_index(it);
+        cr_assert(i < MANY && futures[i] == f && !given[i]);
+        given[i] = true;
+        n++;
+    }
+    cr_assert_eq(rc, FILCH_EEND);
+    cr_assert_eq(n, MANY);
+    ok(filch_completions_destroy(it));
+    for (size_t i = 0; i < MANY; i++) filch_future_release(futures[i]);
+    ok(filch_executor_destroy(e));
+    cr_assert_eq(calls, MANY);
+    free(futures);
+    free(given);
+}
