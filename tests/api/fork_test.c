@@ -846,6 +846,7 @@ static int wait_for_set(void *arg, void *result) {
     } else {
         n = filch_wait(futures, 3, FILCH_FOREVER, FILCH_FIRST_ERROR);
     }
+    for (int i = 0; i < 3; i++) filch_future_release(futures[i]);
     if (getpid() == x->parent) return n == 3 ? 0 : 2;
     /* The child: it returns from here, is no worker, and ends with its only thread. */
     if (n == 3 || filch_current_executor() != NULL) add(x->wrong, 1);
