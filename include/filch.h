@@ -11,6 +11,7 @@
 #include <filch/forkable.h>
 #include <filch/future.h>
 #include <filch/map.h>
+#include <filch/parallel.h>
 #include <filch/promise.h>
 #include <filch/set.h>
 #include <filch/task.h>

@@ -30,7 +30,7 @@ static struct node reserve[RESERVE];
 
 /* Its next slot is one that nobody reads. */
 static filch_slot unread[2];
-filch_lane filch_lane_outside = {unread, NULL, (filch_slot *)UINTPTR_MAX};
+filch_lane filch_lane_outside = {unread, NULL, (filch_slot *)UINTPTR_MAX, NULL};
 __thread filch_lane *filch_lane_self = &filch_lane_outside;
 
 static __thread struct node *at_once;
@@ -202,8 +202,10 @@ int filch_run(filch_executor *executor, filch_task_fn *fn, void *arg, void *resu
     filch_future *f;
     if (unlikely(fn == NULL)) return filch_frame_refuse("filch_run", "the function");
     struct filch__self *self = filch__self();
+    executor = filch__executor_resolve(executor);
     if (self != NULL && self->run != NULL && executor == self->executor)
         return filch_frame_code(fn(arg, result));
+    if (executor == NULL) return FILCH_ENOMEM;
     int code = filch_submit(executor, run_in_task, &in, sizeof in, 0, &f);
     if (code != 0) return code;
     code = filch_future_result(f, NULL, FILCH_FOREVER);

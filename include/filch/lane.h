@@ -7,7 +7,7 @@
  * State    of a lane, which is a worker's: pos, the next free slot; the owner's, read by thieves. limit: a fork in a
  *          slot from here on is slow; NULL while a worker is hungry, whoever that is sets it. guard: a join of a slot
  *          below is slow, because others may take it or have taken it; set by the owner, and raised by who takes from a
- *          lane whose owner does not answer. of a slot: run, what to call; status, see runtime/thread/lane.h; skipped, after a slow
+ *          lane whose owner does not answer. end, constant: forks in slots from here on run at once. of a slot: run, what to call; status, see runtime/thread/lane.h; skipped, after a slow
  *          join: it did not run, because its task was asked to end; place, the arguments, then the result.
  * Orders
  *   L1 store_light pos (push) -> L2 load_acquire pos (force): the slot below
@@ -47,6 +47,7 @@ typedef struct filch_lane {
     filch_slot *pos;
     filch_slot *limit;
     filch_slot *guard;
+    filch_slot *end;
 } filch_lane;
 
 FILCH_BEGIN_DECLS

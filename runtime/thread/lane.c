@@ -20,7 +20,8 @@ bool filch__lane_init(struct filch__lane *l) {
     store_relaxed(&l->hot.pos, l->slots);   /* relaxed: not shared yet */
     store_relaxed(&l->hot.limit, NULL);     /* relaxed: not shared yet */
     store_relaxed(&l->hot.guard, l->slots); /* relaxed: not shared yet */
-    store_relaxed(&l->shared, 0);           /* relaxed: not shared yet */
+    l->hot.end = l->slots + LANE_SLOTS;
+    store_relaxed(&l->shared, 0); /* relaxed: not shared yet */
     return true;
 }
 
