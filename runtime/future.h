@@ -26,6 +26,7 @@ struct filch__home {
     int64_t spin;        /* nanoseconds that a waiter spins */
     uint64_t cancelled;  /* futures cancelled, by any thread */
     uint32_t generation; /* filch__fork_now when it was made */
+    uint32_t dozing;     /* see doze.h */
 };
 
 /* Rare parts of a task, allocated when there is one of them. */
