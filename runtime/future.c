@@ -1,11 +1,12 @@
 /* future.c: finishing, waiting, callbacks, and the public calls on futures.
  *
- * Flow     filch_future_result -> (a worker) ops->wait; (others) spin, then sleep on the state word.
+ * Flow     filch_future_result -> (a worker) ops->wait; (others) doze (doze.h), spin, sleep on the state word.
  * Not here: the transitions (future_state.h), running a task (task.c), a worker's wait (in its room). */
 #include "future.h"
 
 #include "base/point.h"
 #include "deferred.h"
+#include "doze.h"
 #include "error.h"
 #include "executor_ops.h"
 #include "hub.h"
@@ -212,18 +213,25 @@ static noinline int await_unfinished(filch_future *f, int64_t deadline, bool iso
         return rc == FILCH_ETIMEDOUT ? timed_out() : rc;
     }
     int64_t spin = load_relaxed(&filch__future_home(f)->spin); /* relaxed: a constant */
+    if (filch__doze(f, deadline)) return 0;
     if (filch__future_spin(f, spin, deadline) || filch__future_sleep(f, deadline)) return 0;
     return timed_out();
 }
 
+static inline bool is_done_at_once(filch_future *f) {
+    bool done = state_is_done(state_look(&f->state));
+    if (likely(done)) filch__doze_count();
+    return done;
+}
+
 int filch__future_await(filch_future *f, int64_t deadline) {
-    if (likely(state_is_done(state_look(&f->state)))) return 0;
+    if (likely(is_done_at_once(f))) return 0;
     return await_unfinished(f, deadline, false);
 }
 
 /* Waits for the end. 0, or why it was not waited for. */
 static inline int await(filch_future *f, filch_nanoseconds timeout) {
-    if (likely(state_is_done(state_look(&f->state)))) return 0;
+    if (likely(is_done_at_once(f))) return 0;
     return await_unfinished(f, filch__deadline_or_poll(timeout), false);
 }
 
@@ -270,7 +278,7 @@ int filch_future_result_until(filch_future *f, void *result, filch_nanoseconds d
 }
 
 static int await_isolated(filch_future *f, int64_t deadline) {
-    return state_is_done(state_look(&f->state)) ? 0 : await_unfinished(f, deadline, true);
+    return is_done_at_once(f) ? 0 : await_unfinished(f, deadline, true);
 }
 
 int filch_future_result_isolated(filch_future *f, void *result, filch_nanoseconds timeout) {

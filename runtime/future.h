@@ -31,6 +31,7 @@ struct filch__home {
     void *pool;                /* of the room; NULL once it is destroyed */
     void (*alert)(void *pool); /* a task that runs was asked to end: forked calls shall look */
     uint32_t alerts;           /* threads that may be using `pool` */
+    uint32_t dozing;           /* see doze.h */
 };
 
 /* Rare parts of a task, allocated when there is one of them. */

@@ -50,7 +50,9 @@ typedef struct filch_thread_options {
     /* Stack of a worker. Bytes, 16384 to 2^40. 0: the system's default (`ulimit -s`, mostly 8 MiB). */
     size_t stack_size;
     /* How long a worker without work, and a thread that waits for a future, spins before it sleeps.
-     * Nanoseconds, 0 to 10^9; -1: not at all. 0: 10 000, and not at all with one CPU. */
+     * Nanoseconds, 0 to 10^9; -1: not at all. 0: 10 000, and not at all with one CPU. Up to 10 000, a
+     * thread outside that takes the results of many short tasks may sleep for some 50 us before it
+     * spins, where it found many done after the last such sleep. */
     filch_nanoseconds spin;
     /* Pins worker i to the i-th of the CPUs that the process may use, modulo their number. */
     bool pin;

@@ -5,7 +5,8 @@
  * else on this CPU, and the thread then yields no more for a while, in later spins too: it costs 0.2 us, in
  * which nothing is seen. One that takes as long as a time slice has met a thread that computes: the spin is then over
  * at once, and for a longer while the thread does not spin. It would take the CPU from that thread, which may
- * be the very one that it waits for, and who sleeps is preferred when it is woken. */
+ * be the very one that it waits for, and who sleeps is preferred when it is woken. A thread outside that takes the
+ * results of many short tasks dozes before it spins, where that has proved good (doze.h). */
 #ifndef FILCH_OS_SPIN_H
 #define FILCH_OS_SPIN_H
 

@@ -5,6 +5,7 @@
  * Policy   what is tried first stands in next_own, take_outside and steal_somewhere, and nowhere else.
  * Steps    W1 to W6 are those of README.md. */
 #include "base/point.h"
+#include "doze.h"
 #include "error.h"
 #include "os/clock.h"
 #include "os/cpus.h"
@@ -360,6 +361,7 @@ static filch__entry find(struct filch__worker *w) {
         filch__hand_empty(w);
         if (w->pool->sleep.max != 1) w->searching = sleep_try_search(&w->pool->sleep);
     }
+    filch__doze_end(w->pool->home);
     for (;;) {
         filch__entry entry = spin(w);
         if (entry != ENTRY_NONE) {
