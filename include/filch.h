@@ -11,6 +11,7 @@
 #include <filch/map.h>
 #include <filch/promise.h>
 #include <filch/set.h>
+#include <filch/sort.h>
 #include <filch/task.h>
 #include <filch/time.h>
 #include <filch/version.h>
