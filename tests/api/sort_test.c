@@ -409,7 +409,7 @@ static void sort_beyond_one_task(sort_call *sort, bool stable) {
     static const int workers[] = {1, 2, 3, 7, 64};
     for (size_t i = 0; i < sizeof workers / sizeof *workers; i++) {
         filch_executor *e = executor_of(workers[i]);
-        for (enum pattern pattern = 0; pattern < PATTERNS; pattern++)
+        for (enum pattern pattern = (enum pattern)(i % 3); pattern < PATTERNS; pattern += 3)
             cr_assert(sorts_elements(e, sort, stable, pattern, 70001, i % 2 == 0 ? 8 : 12),
                       "%d workers, pattern %d", workers[i], (int)pattern);
         ok(filch_executor_destroy(e));
@@ -736,7 +736,7 @@ Test(sort, what_was_asked_to_end_loses_nothing) {
             ending.future = submit_pointer(e, sort_and_end, &ending);
             flag_raise(&ending.known);
             int rc = finish(ending.future);
-            cr_assert(rc == 0 || rc == FILCH_ECANCELED, "%d", rc);
+            cr_assert(rc == FILCH_ECANCELED || (rc == 0 && afters[k] != 0), "%d", rc);
             cr_assert(is_complete(ending.array, MANY), "call %d, after %d", call, afters[k]);
             cr_assert(rc != 0 || is_in_order(ending.array, MANY));
         }
