@@ -36,6 +36,13 @@ void filch__free(void *block) {
     free(block);
 }
 
+void filch__offer_huge_pages(void *block, size_t size) {
+    uintptr_t begin = ((uintptr_t)block + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
+    uintptr_t end = ((uintptr_t)block + size) & ~(HUGE_PAGE - 1);
+    if (begin < end)
+        madvise((char *)block + (begin - (uintptr_t)block), end - begin, MADV_HUGEPAGE);
+}
+
 void *filch__map(size_t size, size_t alignment) {
     if (filch__fault(FILCH__FAULT_MAP)) return NULL;
     size_t span = size + alignment;

@@ -13,6 +13,10 @@ void *filch__alloc_aligned(size_t alignment, size_t size);
 /* Frees what the three above gave; NULL does nothing. */
 void filch__free(void *block);
 
+/* Tells the kernel that a block of at least a few MiB is about to be used as a whole, so that it may take huge
+ * pages: fewer faults while it is touched first. Only a hint. */
+void filch__offer_huge_pages(void *block, size_t size);
+
 /* size bytes of zero pages at a multiple of alignment, both powers of two and at least a page; NULL
  * if there are none. Large mappings are offered to the kernel for huge pages. */
 void *filch__map(size_t size, size_t alignment);
