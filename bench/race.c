@@ -56,7 +56,7 @@ static void step(gbench_state *state, void *context) {
         gbench_skip(state);
         return;
     }
-    progress_step(m->round, m->row->workload->title, contestants[m->contestant]->name);
+    progress_step(m->round, m->row->title, contestants[m->contestant]->name);
     measure(state, m);
 }
 
@@ -69,7 +69,7 @@ static void store(const gbench_result *result) {
     m->row->turns = (size_t)m->turn + 1;
     if (result->error == NULL || results->failed) return;
     results->failed = true;
-    snprintf(results->error, sizeof results->error, "%s, %s: %s", m->row->workload->title,
+    snprintf(results->error, sizeof results->error, "%s, %s: %s", m->row->title,
              contestants[m->contestant]->name, result->error);
 }
 
@@ -82,7 +82,7 @@ static size_t contestant_at(int turn, size_t place) {
 
 static void add_measurement(measurement *m, int turns) {
     char name[160];
-    snprintf(name, sizeof name, "%s/%s", m->row->workload->key, contestants[m->contestant]->name);
+    snprintf(name, sizeof name, "%s/%s", m->row->key, contestants[m->contestant]->name);
     for (char *c = name; *c != '\0'; c++)
         if (*c == ' ') *c = '_';
     gbench_add(&(gbench_measurement){.name = name,
@@ -128,16 +128,19 @@ static size_t plan(race_results *results, measurement *list) {
 }
 
 /* Room for the figures of one row. */
-static bool make_row(race_results *results, const bench_workload *workload, race_row *row) {
+static bool make_row(race_results *results, const bench_workload *workload,
+                     const bench_variant *variant, race_row *row) {
     const bench_options *options = results->options;
     *row = (race_row){.workload = workload,
-                      .workers = workload_workers(workload, options),
-                      .tasks = workload_tasks(workload, options),
+                      .workers = variant->workers,
+                      .tasks = workload_tasks(workload, options, variant->workers),
                       .batches = workload_size(options, workload->batches),
                       .cells = calloc(contestants_length, sizeof row->cells[0])};
+    snprintf(row->title, sizeof row->title, "%s", variant->title);
+    snprintf(row->key, sizeof row->key, "%s", variant->key);
     size_t turns = (size_t)rounds_of(results, row, options->rounds) * (size_t)workload->turns;
     for (size_t c = 0; row->cells != NULL && c < contestants_length; c++) {
-        if (!workload_has(workload, options, contestants[c])) continue;
+        if (!workload_has(workload, row->workers, contestants[c])) continue;
         row->cells[c].figure = calloc(turns, sizeof(double));
         row->cells[c].cpu = calloc(turns, sizeof(double));
         if (row->cells[c].figure == NULL || row->cells[c].cpu == NULL) return false;
@@ -146,12 +149,17 @@ static bool make_row(race_results *results, const bench_workload *workload, race
 }
 
 static bool make_rows(race_results *results) {
-    results->rows = calloc(workloads_length, sizeof results->rows[0]);
+    const bench_options *options = results->options;
+    bench_variant variant;
+    results->rows = calloc(workloads_length * OPTIONS_THREADS, sizeof results->rows[0]);
     if (results->rows == NULL) return false;
     for (size_t i = 0; i < workloads_length; i++)
-        if (options_select(results->options, workloads[i].title) &&
-            !make_row(results, &workloads[i], &results->rows[results->rows_length++]))
-            return false;
+        for (int j = 0; j < workload_variants(&workloads[i], options); j++) {
+            workload_variant(&workloads[i], options, j, &variant);
+            if (options_select(options, variant.title) &&
+                !make_row(results, &workloads[i], &variant, &results->rows[results->rows_length++]))
+                return false;
+        }
     return true;
 }
 

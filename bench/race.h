@@ -24,6 +24,7 @@ typedef struct race_cell {
 typedef struct race_row {
     const bench_workload *workload;
     int workers;
+    char title[64], key[64];
     size_t tasks;    /* in a batch */
     int64_t batches; /* in a measurement */
     size_t turns;    /* that have been measured, in all rounds together */

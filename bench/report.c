@@ -169,7 +169,7 @@ static void print_cpu(const race_row *row, size_t c) {
 static void print_causes_of(const race_row *row) {
     const bench_counters *total = &row->cells[contestants_index(subject)].counters;
     double batches = (double)row->turns * (double)row->batches;
-    printf("  %-*s", TITLE - 2, row->workload->title);
+    printf("  %-*s", TITLE - 2, row->title);
     for (size_t c = 0; c < contestants_length; c++) print_cpu(row, c);
 #define PRINT(field, title) print_count((double)total->field / batches, COUNT);
     BENCH_COUNTERS(PRINT)

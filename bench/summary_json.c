@@ -142,9 +142,9 @@ static void put_samples(FILE *file, const bench_samples *samples) {
 
 static void put_distribution(FILE *file, const race_row *row) {
     fputs("    {\"key\": ", file);
-    put_text(file, row->workload->key);
+    put_text(file, row->key);
     fputs(", \"title\": ", file);
-    put_text(file, row->workload->title);
+    put_text(file, row->title);
     fputs(",\n     \"quantiles\": [", file);
     for (size_t c = 0; c < contestants_length; c++) {
         if (c > 0) fputs(",\n      ", file);
