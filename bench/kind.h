@@ -67,8 +67,8 @@ struct bench_kind {
 };
 
 extern const bench_kind kind_squares, kind_futures_outside, kind_futures_inside, kind_producers,
-    kind_round_trip, kind_idle, kind_memory, kind_flat, kind_tree, kind_forkjoin, kind_spawn,
-    kind_fork_tree, kind_fork_flat, kind_fork_loop;
+    kind_round_trip, kind_idle, kind_memory, kind_flat, kind_tree, kind_forkjoin, kind_many,
+    kind_spawn, kind_fork_tree, kind_fork_flat, kind_fork_loop;
 
 /* The warm-up is over. Reads the counters. */
 void run_started(bench_run *run);

@@ -5,12 +5,15 @@
  * stands. `sequential` is the twin that is in the workload's file. `bare` stands for the peak in the
  * sweeps (kind_sweep.c) and does not take part elsewhere.
  *
- * Warm-up: the same workload at its size of --quick.
+ * Warm-up: the same workload at its size of --quick, for some milliseconds: threads exist and have found
+ * their CPUs.
  *
  * SPDX-License-Identifier: MIT */
 #include "kernel.h"
 #include "kind.h"
 #include "workload.h"
+
+#define WARM 0.008 /* seconds: two periods of the scheduler */
 
 static fj_port *port_of(const bench_contestant *contestant, enum fj_id id) {
     return contestant->ports != NULL ? contestant->ports->of[id] : NULL;
@@ -45,10 +48,14 @@ static bool run_unmeasured(const bench_run *run, fj_job *job) {
 }
 
 static void warm_up(bench_run *run, fj_job job) {
-    if (fj_job_make(run->workload->fork, &job))
+    const fj_workload *what = &fj_workloads[run->workload->fork];
+    double end = kind_now() + WARM;
+    if (!fj_job_make(run->workload->fork, &job)) run->error = "there is no memory";
+    while (run->error == NULL && run->wrong == 0) {
         run->wrong += !run_unmeasured(run, &job);
-    else
-        run->error = "there is no memory";
+        if (kind_now() >= end) break;
+        if (what->refresh != NULL) what->refresh(&job);
+    }
     fj_job_free(&job);
 }
 
@@ -102,6 +109,13 @@ const bench_kind kind_forkjoin = {.section = "fork-join, ms",
                                   .fork_join = true,
                                   .can = can,
                                   .measure = measure};
+const bench_kind kind_many = {.section = "more workers than CPUs, ms",
+                              .unit = "ms",
+                              .factor = 1e3,
+                              .meaning = MEANING_PLAIN,
+                              .fork_join = true,
+                              .can = can,
+                              .measure = measure};
 const bench_kind kind_spawn = {.section = "fib, ns per spawn",
                                .unit = "ns",
                                .factor = 1e9,

@@ -56,8 +56,10 @@
     .kind = &kind_forkjoin, .title = what, .key = "forkjoin/" name, .fork = id, .batches = ONCE,   \
     .turns = 1
 #define FORK(what, name, id) JOB(what, name, id), .each_threads = true
-/* 64 workers, whatever the machine has. */
-#define MANY(what, name, id) JOB(what, name, id), .every = {7, 7}, .workers = 64, .many = true
+/* With the most of --threads, and with 64 workers, whatever the machine has. */
+#define MANY(what, name, id)                                                                       \
+    .kind = &kind_many, .title = "many: " what, .key = "many/" name, .fork = id, .batches = ONCE,  \
+    .turns = 1, .every = {7, 7}, .many = 64
 
 /* Up to 100 iterations METG is fitted; the last shows where half of the peak is reached. */
 #define FORK_SWEEP(shape, size, id)                                                                \
@@ -111,7 +113,7 @@ const bench_workload workloads[] = {
      .pause = 10 * MILLISECOND, .ticks = true},
     SWEEP_OF(flat),
     SWEEP_OF(tree),
-    {FORK("fib", "fib", FJ_FIB), .size = {28, 20}, .every = {2, 1}},
+    {FORK("fib", "fib", FJ_FIB), .size = {30, 20}, .every = {2, 1}},
     {FORK("n queens", "nqueens", FJ_NQUEENS), .size = {12, 9}, .every = {2, 1}},
     {FORK("skynet", "skynet", FJ_SKYNET), .size = {1000000, 10000}, .every = {2, 1}},
     {FORK("UTS T1", "uts_t1", FJ_UTS), .shape = &fj_shape_t1, .quick_shape = &fj_shape_t1_small,
@@ -123,9 +125,9 @@ const bench_workload workloads[] = {
     {FORK("sum of squares", "squares", FJ_SQUARES), .size = {50000000, 5000000}, .every = {2, 1}},
     {FORK("uneven loop", "uneven", FJ_UNEVEN), .size = {8192, 2048}, .every = {2, 1}},
     {FORK("triad", "triad", FJ_TRIAD), .size = {4000000, 500000}, .every = {2, 1}},
-    {MANY("fib", "fib", FJ_FIB), .size = {28, 20}},
+    {MANY("fib", "fib", FJ_FIB), .size = {30, 20}},
     {MANY("n queens", "nqueens", FJ_NQUEENS), .size = {12, 9}},
-    {MANY("sum of squares", "squares", FJ_SQUARES), .size = {50000000, 5000000}},
+    {MANY("squares", "squares", FJ_SQUARES), .size = {50000000, 5000000}},
     {MANY("uneven loop", "uneven", FJ_UNEVEN), .size = {8192, 2048}},
     {JOB("loop of one instruction", "opaque", FJ_OPAQUE), .size = {100000000, 10000000},
      .every = {2, 1}, .workers = 1},
@@ -147,23 +149,27 @@ const bench_workload workloads[] = {
 const size_t workloads_length = sizeof workloads / sizeof workloads[0];
 
 int workload_variants(const bench_workload *workload, const bench_options *options) {
+    if (workload->many > 0) return 2;
     return workload->each_threads ? options->threads_length : 1;
+}
+
+static int workers_of(const bench_workload *workload, const bench_options *options, int which) {
+    if (workload->each_threads) return options->threads_list[which];
+    if (workload->many > 0 && which == 1) return workload->many;
+    return workload->workers > 0 ? workload->workers : options->threads;
 }
 
 void workload_variant(const bench_workload *workload, const bench_options *options, int which,
                       bench_variant *variant) {
-    int workers = workload->each_threads  ? options->threads_list[which]
-                  : workload->workers > 0 ? workload->workers
-                                          : options->threads;
-    bool named = workload->each_threads || workload->many;
+    int workers = workers_of(workload, options, which);
+    const char *title = workload->title, *key = workload->key;
     *variant = (bench_variant){.workers = workers};
-    if (named) {
-        snprintf(variant->title, sizeof variant->title, "%s, workers: %d", workload->title,
-                 workers);
-        snprintf(variant->key, sizeof variant->key, "%s/%d", workload->key, workers);
+    if (workload->each_threads || workload->many > 0) {
+        snprintf(variant->title, sizeof variant->title, "%s, workers: %d", title, workers);
+        snprintf(variant->key, sizeof variant->key, "%s/%d", key, workers);
     } else {
-        snprintf(variant->title, sizeof variant->title, "%s", workload->title);
-        snprintf(variant->key, sizeof variant->key, "%s", workload->key);
+        snprintf(variant->title, sizeof variant->title, "%s", title);
+        snprintf(variant->key, sizeof variant->key, "%s", key);
     }
 }
 

@@ -32,7 +32,7 @@ struct bench_workload {
     int turns;         /* measurements of each contestant in such a round */
     int workers;       /* of the pool; 0: the most of --threads */
     bool each_threads; /* a row for each number of --threads */
-    bool many;         /* more workers than CPUs, to be compared with those of --threads */
+    int many;          /* a row with the most of --threads, and one with so many; 0: neither */
     enum fj_id fork;   /* of kind_forkjoin and kind_spawn: what is run */
     bench_size size;   /* of these: the job's n */
     const fj_shape *shape, *quick_shape; /* of these: of FJ_UTS */
