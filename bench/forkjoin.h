@@ -70,7 +70,7 @@ typedef struct fj_ports {
 } fj_ports;
 
 extern const fj_ports forkjoin_sequential, forkjoin_naive, forkjoin_filch, forkjoin_tbb,
-    forkjoin_glib, forkjoin_openmp_gcc, forkjoin_openmp_clang, forkjoin_rayon;
+    forkjoin_glib;
 
 typedef struct fj_workload {
     const char *name;
