@@ -24,7 +24,7 @@ const fj_shape fj_shape_t3 = {
     .root_children = 2000, .children = 8, .probability = 0.124875, .seed = 42};
 const fj_shape fj_shape_t1_small = {.geometric = true, .depth = 6, .root_children = 4, .seed = 19};
 const fj_shape fj_shape_t3_small = {
-    .root_children = 200, .children = 8, .probability = 0.124, .seed = 42};
+    .root_children = 40, .children = 8, .probability = 0.124, .seed = 42};
 
 /* SHA-1 of at most 55 bytes, which is one block (FIPS 180-4) -------------------------------------- */
 

@@ -14,7 +14,7 @@
 
 enum {
     MAX_THREADS = 4096, /* filch's own limit */
-    ROUNDS = 21,
+    ROUNDS = 14,
     QUICK_ROUNDS = 7, /* the least that a comparison is made with */
     MAX_ROUNDS = 1000
 };

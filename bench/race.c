@@ -29,7 +29,7 @@
 
 enum {
     LIMIT = 240,     /* seconds after which no round is begun: five minutes with the build */
-    QUICK_LIMIT = 40 /* one minute */
+    QUICK_LIMIT = 50 /* one minute */
 };
 
 static struct {

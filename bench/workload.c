@@ -25,13 +25,13 @@
 #define FUTURES(where, number)                                                                     \
     .kind = &kind_futures_##where, .title = "from " #where ", workers: " #number,                  \
     .key = "futures/" #where "/" #number, .tasks = {1000000, 100000}, .batches = ONCE,             \
-    .every = {3, 1}, .turns = 1, .workers = number
+    .every = {2, 1}, .turns = 1, .workers = number
 
 #define PRODUCERS(number)                                                                          \
     .kind = &kind_producers, .title = "outside threads: " #number, .key = "producers/" #number,    \
     .tasks = {100000, 20000}, .batches = ONCE, .every = ALWAYS, .turns = 1, .producers = number
 
-#define IDLE .kind = &kind_idle, .batches = ONCE, .every = {3, 1}, .turns = 1
+#define IDLE .kind = &kind_idle, .batches = ONCE, .every = {2, 1}, .turns = 1
 
 /* Iterations in all, cut into tasks of n, as many as there may be. Few tasks take a millisecond or two:
  * then there are several batches. */
@@ -67,7 +67,7 @@
         .kind = &kind_fork_##shape, .title = "fork " #shape ", n = " #size,                        \
         .key = "fork_" #shape "/" #size, .n = size, .fork = id,                                    \
         .tasks = {CUT(size, SWEEP_TASKS), CUT(size, SWEEP_QUICK_TASKS)}, .batches = ONCE,          \
-        .every = {2, 1}, .turns = 1                                                                \
+        .every = {2, 2}, .turns = 1                                                                \
     }
 #define FORK_SWEEP_OF(shape, id)                                                                   \
     FORK_SWEEP(shape, 1, id), FORK_SWEEP(shape, 3, id), FORK_SWEEP(shape, 10, id),                 \
@@ -77,7 +77,7 @@ const bench_workload workloads[] = {
     {SQUARES(4, "hot"), .batches = {10, 10}, .every = ALWAYS, .turns = 2},
     {SQUARES(4, "parked"), .batches = {5, 5}, .every = ALWAYS, .turns = 2, .pause = PAUSE},
     {SQUARES(64, "hot"), .batches = ONCE, .every = ALWAYS, .turns = 2},
-    {SQUARES(1024, "hot"), .batches = ONCE, .every = {3, 7}, .turns = 1},
+    {SQUARES(1024, "hot"), .batches = ONCE, .every = {2, 7}, .turns = 1},
     /* Before the futures, whose floor needs the first. */
     {MEMORY("while pending", "pending", 0)},
     {MEMORY("that a second batch adds", "again", 1)},
@@ -113,32 +113,32 @@ const bench_workload workloads[] = {
      .pause = 10 * MILLISECOND, .ticks = true},
     SWEEP_OF(flat),
     SWEEP_OF(tree),
-    {FORK("fib", "fib", FJ_FIB), .size = {30, 20}, .every = {2, 1}},
-    {FORK("n queens", "nqueens", FJ_NQUEENS), .size = {12, 9}, .every = {2, 1}},
-    {FORK("skynet", "skynet", FJ_SKYNET), .size = {1000000, 10000}, .every = {2, 1}},
+    {FORK("fib", "fib", FJ_FIB), .size = {30, 24}, .every = {2, 2}},
+    {FORK("n queens", "nqueens", FJ_NQUEENS), .size = {12, 9}, .every = {2, 2}},
+    {FORK("skynet", "skynet", FJ_SKYNET), .size = {1000000, 10000}, .every = {2, 2}},
     {FORK("UTS T1", "uts_t1", FJ_UTS), .shape = &fj_shape_t1, .quick_shape = &fj_shape_t1_small,
-     .every = {7, 1}},
+     .every = {7, 2}},
     {FORK("UTS T3", "uts_t3", FJ_UTS), .shape = &fj_shape_t3, .quick_shape = &fj_shape_t3_small,
-     .every = {7, 1}},
-    {FORK("matrices", "matmul", FJ_MATMUL), .size = {384, 192}, .every = {2, 1}},
-    {FORK("cilksort", "cilksort", FJ_CILKSORT), .size = {500000, 50000}, .every = {2, 1}},
-    {FORK("sum of squares", "squares", FJ_SQUARES), .size = {50000000, 5000000}, .every = {2, 1}},
-    {FORK("uneven loop", "uneven", FJ_UNEVEN), .size = {8192, 2048}, .every = {2, 1}},
-    {FORK("triad", "triad", FJ_TRIAD), .size = {4000000, 500000}, .every = {2, 1}},
+     .every = {7, 2}},
+    {FORK("matrices", "matmul", FJ_MATMUL), .size = {384, 192}, .every = {2, 2}},
+    {FORK("cilksort", "cilksort", FJ_CILKSORT), .size = {500000, 50000}, .every = {2, 2}},
+    {FORK("sum of squares", "squares", FJ_SQUARES), .size = {50000000, 5000000}, .every = {2, 2}},
+    {FORK("uneven loop", "uneven", FJ_UNEVEN), .size = {8192, 2048}, .every = {2, 2}},
+    {FORK("triad", "triad", FJ_TRIAD), .size = {4000000, 500000}, .every = {2, 2}},
+    {JOB("loop of one instruction", "opaque", FJ_OPAQUE), .size = {100000000, 10000000},
+     .every = {2, 2}, .workers = 1},
+    {JOB("library sort", "sort", FJ_SORT), .size = {10000000, 300000}, .every = {7, 2}},
     {MANY("fib", "fib", FJ_FIB), .size = {30, 20}},
     {MANY("n queens", "nqueens", FJ_NQUEENS), .size = {12, 9}},
     {MANY("squares", "squares", FJ_SQUARES), .size = {50000000, 5000000}},
     {MANY("uneven loop", "uneven", FJ_UNEVEN), .size = {8192, 2048}},
-    {JOB("loop of one instruction", "opaque", FJ_OPAQUE), .size = {100000000, 10000000},
-     .every = {2, 1}, .workers = 1},
-    {JOB("library sort", "sort", FJ_SORT), .size = {10000000, 300000}, .every = {7, 1}},
     {.kind = &kind_spawn,
      .title = "fib, a spawn",
      .key = "spawn/1",
      .fork = FJ_FIB,
-     .size = {28, 20},
+     .size = {28, 24},
      .batches = ONCE,
-     .every = {2, 1},
+     .every = {2, 2},
      .turns = 1,
      .workers = 1},
     FORK_SWEEP_OF(tree, FJ_TREE),
