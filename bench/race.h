@@ -29,6 +29,8 @@ typedef struct race_row {
     int64_t batches; /* in a measurement */
     size_t turns;    /* that have been measured, in all rounds together */
     race_cell *cells;
+    double seconds; /* that it took in the running round, with all that belongs to it */
+    double longest; /* the most that it took in a round */
 } race_row;
 
 typedef struct race_results {
