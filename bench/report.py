@@ -118,6 +118,8 @@ def efficiency(summary, shape, title, caption):
     for n, line in sizes:
         for name, (low, value, high) in summary.cells(line).items():
             series.setdefault(name, []).append((n * iteration, value, low, high))
+    if not series:
+        return ''
     return figure(lambda width, key: efficiency_plot(width, series, shape + key, title), title, caption)
 
 
