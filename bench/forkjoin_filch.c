@@ -23,7 +23,7 @@ static const fj_job *job_of(void *arg) {
 
 /* Recursion -------------------------------------------------------------------------------------- */
 
-FILCH_FORKABLE_1(uint64_t, fib, uint64_t, n) {
+static FILCH_FORKABLE_1(uint64_t, fib, uint64_t, n) {
     if (n < 2) return n;
     fib_frame one;
     fib_fork(&one, n - 1);
@@ -31,7 +31,7 @@ FILCH_FORKABLE_1(uint64_t, fib, uint64_t, n) {
     return fib_join(&one) + two;
 }
 
-FILCH_FORKABLE_2(uint64_t, skynet, uint64_t, first, uint64_t, leaves) {
+static FILCH_FORKABLE_2(uint64_t, skynet, uint64_t, first, uint64_t, leaves) {
     if (leaves == 1) return first;
     skynet_frame children[9];
     uint64_t part = leaves / 10;
@@ -41,7 +41,7 @@ FILCH_FORKABLE_2(uint64_t, skynet, uint64_t, first, uint64_t, leaves) {
     return sum;
 }
 
-FILCH_FORKABLE_3(uint64_t, nqueens, fj_board, board, int, n, int, row) {
+static FILCH_FORKABLE_3(uint64_t, nqueens, fj_board, board, int, n, int, row) {
     nqueens_frame places[FJ_QUEENS_MAX];
     uint64_t ways = 0;
     int forked = 0;
@@ -55,8 +55,8 @@ FILCH_FORKABLE_3(uint64_t, nqueens, fj_board, board, int, n, int, row) {
 
 /* The nodes below a node's children from begin to end, and these themselves; one child's is a task. A few
  * are forked each, more are halved. The parent lives until they are joined. */
-FILCH_FORKABLE_4(uint64_t, uts, const fj_shape *, shape, const fj_node *, parent, int, begin, int,
-                 end) {
+static FILCH_FORKABLE_4(uint64_t, uts, const fj_shape *, shape, const fj_node *, parent, int, begin,
+                        int, end) {
     uts_frame frames[FJ_SIBLINGS];
     uint64_t nodes = 0;
     fj_node child;
@@ -102,8 +102,8 @@ static int run_uts(void *arg, void *result) {
 }
 
 /* Matrices: rows and columns from a corner on; the longer side is halved. */
-FILCH_FORKABLE_5(int, matmul, const fj_job *, job, uint64_t, row, uint64_t, column, uint64_t, rows,
-                 uint64_t, columns) {
+static FILCH_FORKABLE_5(int, matmul, const fj_job *, job, uint64_t, row, uint64_t, column, uint64_t,
+                        rows, uint64_t, columns) {
     matmul_frame half;
     if (rows <= FJ_TILE && columns <= FJ_TILE) {
         fj_matmul_tile(job, row, column);
@@ -127,8 +127,8 @@ static int run_matmul(void *arg, void *result) {
 
 /* Merge sort ------------------------------------------------------------------------------------- */
 
-FILCH_FORKABLE_5(int, merge, const uint64_t *, a, uint64_t, a_n, const uint64_t *, b, uint64_t, b_n,
-                 uint64_t *, out) {
+static FILCH_FORKABLE_5(int, merge, const uint64_t *, a, uint64_t, a_n, const uint64_t *, b,
+                        uint64_t, b_n, uint64_t *, out) {
     if (a_n < b_n) return merge(b, b_n, a, a_n, out);
     if (a_n + b_n <= FJ_MERGE_LEAF) {
         fj_merge_leaf(a, a_n, b, b_n, out);
@@ -141,7 +141,7 @@ FILCH_FORKABLE_5(int, merge, const uint64_t *, a, uint64_t, a_n, const uint64_t 
     return merge_join(&left);
 }
 
-FILCH_FORKABLE_3(int, sort, uint64_t *, keys, uint64_t *, scratch, uint64_t, n) {
+static FILCH_FORKABLE_3(int, sort, uint64_t *, keys, uint64_t *, scratch, uint64_t, n) {
     uint64_t quarter = n / 4, half = 2 * quarter, rest = n - 3 * quarter;
     sort_frame quarters[3];
     merge_frame pair;
@@ -167,7 +167,7 @@ static int run_cilksort(void *arg, void *result) {
 
 /* Leaves ----------------------------------------------------------------------------------------- */
 
-FILCH_FORKABLE_2(uint64_t, tree, uint64_t, n, uint64_t, leaves) {
+static FILCH_FORKABLE_2(uint64_t, tree, uint64_t, n, uint64_t, leaves) {
     if (leaves == 1) return kernel_grain(n);
     tree_frame half;
     tree_fork(&half, n, leaves / 2);
@@ -175,7 +175,7 @@ FILCH_FORKABLE_2(uint64_t, tree, uint64_t, n, uint64_t, leaves) {
     return tree_join(&half) + own;
 }
 
-FILCH_FORKABLE_1(uint64_t, leaf, uint64_t, n) {
+static FILCH_FORKABLE_1(uint64_t, leaf, uint64_t, n) {
     return kernel_grain(n);
 }
 

@@ -132,6 +132,7 @@ static void print_verdict(const bench_lines *lines, size_t c, bool names) {
         all++;
         good += is_good(&lines->lines[i].ratios[c]);
     }
+    if (all == 0) return;
     printf("filch is ahead of %s, or level with it, in %zu of %zu lines", contestants[c]->name,
            good, all);
     for (size_t i = 0; names && i < lines->length; i++) {
