@@ -7,6 +7,8 @@
 #include <filch/combine.h>
 #include <filch/error.h>
 #include <filch/executor.h>
+#include <filch/fork.h>
+#include <filch/forkable.h>
 #include <filch/future.h>
 #include <filch/map.h>
 #include <filch/promise.h>

@@ -11,6 +11,7 @@
 #include "self.h"
 #include <filch/executor.h>
 #include <filch/future.h>
+#include <filch/lane.h>
 #include <stdbool.h>
 
 struct filch__gathering;
@@ -21,6 +22,13 @@ enum filch__help {
     HELP_BELOW,    /* its task stands lower on the own stack */
     HELP_NO_STACK, /* it could be run here, were there more stack left */
     HELP_NONE      /* it is for others */
+};
+
+/* What came of ops->join. */
+enum filch__join {
+    JOIN_RUN,    /* the caller runs it from its slot */
+    JOIN_DONE,   /* it has ended; the slot has its result */
+    JOIN_AT_ONCE /* ops->fork has refused it */
 };
 
 struct filch__executor_ops {
@@ -49,6 +57,10 @@ struct filch__executor_ops {
      * in its place meanwhile. */
     void (*blocking_begin)(struct filch__self *self);
     void (*blocking_end)(struct filch__self *self);
+    /* Called on a worker of this room, after filch_lane_push: false if the call shall run at once. */
+    bool (*fork)(struct filch__self *self, filch_slot *slot);
+    /* After filch_lane_pop. */
+    enum filch__join (*join)(struct filch__self *self, filch_slot *slot);
     int (*shutdown)(filch_executor *executor, unsigned flags);
     /* In exit(), perhaps called by a task: as a shutdown with FILCH_WAIT, but that it does not wait for the
      * tasks on the caller's own stack, and for those that can never end because they wait for one of them. */

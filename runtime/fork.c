@@ -11,6 +11,7 @@
 #include "os/thread.h"
 #include "reclaim/reclaim.h"
 #include "self.h"
+#include <filch/lane.h>
 
 uint32_t filch__fork_generation;
 static bool registered;
@@ -34,6 +35,7 @@ static void after_in_child(void) {
     filch__thread.ending = NULL;
     filch__thread.deferred = NULL;
     filch__heap_mine = NULL;
+    filch_lane_self = &filch_lane_outside;
     filch__executor_forget_default();
 }
 

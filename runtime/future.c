@@ -13,6 +13,7 @@
 #include "os/futex.h"
 #include "os/memory.h"
 #include "os/spin.h"
+#include "os/thread.h"
 #include "self.h"
 #include <limits.h>
 #include <stdio.h>
@@ -28,6 +29,25 @@ struct filch__home *filch__home_create(int64_t spin) {
     home->spin = spin;
     home->generation = filch__fork_now();
     return home;
+}
+
+void filch__home_detach(struct filch__home *home) {
+    store_relaxed(&home->pool, NULL);        /* relaxed: H3 follows */
+    fence_seq_cst();                         /* H3 <- H2 */
+    while (load_acquire(&home->alerts) != 0) /* H5 <- H4 */
+        filch__thread_yield();
+}
+
+/* The task that runs looks at its next fork or join. */
+static bool request_and_alert(filch_future *f) {
+    struct filch__home *home = filch__future_home(f);
+    fetch_add_relaxed(&home->alerts, 1u); /* relaxed: H2 follows */
+    bool requested = state_request(&f->state);
+    fence_seq_cst();                        /* H2 -> H3 */
+    void *pool = load_relaxed(&home->pool); /* relaxed: ordered by H2 */
+    if (requested && pool != NULL) home->alert(pool);
+    fetch_sub_acq_rel(&home->alerts, 1u); /* H4 -> H5 */
+    return requested;
 }
 
 void filch__home_retain(struct filch__home *home) {
@@ -335,7 +355,7 @@ bool filch_future_cancel(filch_future *f) {
 
 bool filch_future_request_cancel(filch_future *f) {
     if (f == NULL) return false;
-    return filch_future_cancel(f) || state_request(&f->state);
+    return filch_future_cancel(f) || request_and_alert(f);
 }
 
 int filch_future_add_done_callback(filch_future *f, filch_done_callback *fn, void *context) {

@@ -5,6 +5,8 @@
  * State    see the rules R1 to R6 of future_state.h.
  * Orders
  *   H1 fetch_sub_acq_rel references (home) -> H1 fetch_sub_acq_rel references (home): the last frees it
+ *   H2 fence_seq_cst (alert) -> H3 fence_seq_cst (detach): of "count in alerts, look at pool" and "clear pool, look at alerts", at least one sees the other
+ *   H4 fetch_sub_acq_rel alerts (done) -> H5 load_acquire alerts (detach): the pool is used no more
  * Memory   one slab object of 64, 96 or 128 bytes: 32 of header, then the payload: the argument, then the
  *          result, each at a multiple of 16. An argument and a result of up to 16 bytes each lie in one
  *          cache line with the header: who steals a task fetches one line. What does not fit, and what is
@@ -22,10 +24,13 @@
 
 /* What futures need of their executor, and what therefore outlives it. */
 struct filch__home {
-    int64_t references;  /* heaps, and the executor itself */
-    int64_t spin;        /* nanoseconds that a waiter spins */
-    uint64_t cancelled;  /* futures cancelled, by any thread */
-    uint32_t generation; /* filch__fork_now when it was made */
+    int64_t references;        /* heaps, and the executor itself */
+    int64_t spin;              /* nanoseconds that a waiter spins */
+    uint64_t cancelled;        /* futures cancelled, by any thread */
+    uint32_t generation;       /* filch__fork_now when it was made */
+    void *pool;                /* of the room; NULL once it is destroyed */
+    void (*alert)(void *pool); /* a task that runs was asked to end: forked calls shall look */
+    uint32_t alerts;           /* threads that may be using `pool` */
 };
 
 /* Rare parts of a task, allocated when there is one of them. */
@@ -165,6 +170,8 @@ static inline const void *filch__future_view(filch_future *f, size_t *size) {
 int filch__future_refuse_lost(void);
 
 struct filch__home *filch__home_create(int64_t spin);
+/* The room's pool is going: when this returns, nobody uses it through the home. */
+void filch__home_detach(struct filch__home *home);
 void filch__home_retain(struct filch__home *home);
 /* Has the form of a slab's home_release. */
 void filch__home_release(void *home);

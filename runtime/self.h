@@ -12,11 +12,12 @@
 
 /* A task that runs, on the stack of the worker that runs it. */
 struct filch__run {
-    filch_future *future;
+    filch_future *future;         /* of a forked call, the one that it is part of, or NULL */
     struct filch__run *below;     /* the one that waits below on the same stack, or NULL */
     char *text;                   /* what filch_fail was given last; owned */
     struct filch__outcome *block; /* what filch_result_alloc gave last; owned */
     int64_t base;                 /* where the room's queue stood when the task started */
+    bool skipped; /* a call that it has forked did not run, because it was asked to end */
 };
 
 /* A worker of some executor; embedded in the room's own worker. */

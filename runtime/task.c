@@ -116,7 +116,7 @@ void *filch_result_alloc(size_t size) {
 
 bool filch_cancel_requested(void) {
     struct filch__self *self = filch__self();
-    if (self == NULL || self->run == NULL) return false;
+    if (self == NULL || self->run == NULL || self->run->future == NULL) return false;
     return (state_look(&self->run->future->state) & FLAG_REQUESTED) != 0;
 }
 

@@ -23,6 +23,7 @@ static inline bool filch__task_call(struct filch__self *self, filch_future *f, i
     int rc = f->fn(arg, result);
     if (unlikely(filch__self() != self)) return false;
     self->run = run.below;
+    if (unlikely(run.skipped) && rc == 0) rc = FILCH_ECANCELED;
     if (likely(rc == 0 && run.text == NULL && run.block == NULL))
         f->outcome = filch__outcome_of_code(0);
     else

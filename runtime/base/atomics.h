@@ -11,6 +11,8 @@
 #define load_seq_cst filch_load_seq_cst
 #define store_relaxed filch_store_relaxed
 #define store_release filch_store_release
+#define load_light filch_load_light
+#define store_light filch_store_light
 #define exchange_acquire filch_exchange_acquire
 #define exchange_acq_rel filch_exchange_acq_rel
 #define exchange_release filch_exchange_release

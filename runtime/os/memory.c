@@ -49,6 +49,13 @@ void *filch__map(size_t size, size_t alignment) {
     return counted(start + head);
 }
 
+void *filch__map_sparse(size_t size) {
+    if (filch__fault(FILCH__FAULT_MAP)) return NULL;
+    void *start = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return start == MAP_FAILED ? NULL : counted(start);
+}
+
 void filch__unmap(void *start, size_t size) {
     filch__fault_count_block(-1);
     munmap(start, size);

@@ -16,6 +16,8 @@ void filch__free(void *block);
 /* size bytes of zero pages at a multiple of alignment, both powers of two and at least a page; NULL
  * if there are none. Large mappings are offered to the kernel for huge pages. */
 void *filch__map(size_t size, size_t alignment);
+/* size bytes of zero pages, of which most may never be used; a multiple of a page. NULL if there are none. */
+void *filch__map_sparse(size_t size);
 void filch__unmap(void *start, size_t size);
 
 #endif

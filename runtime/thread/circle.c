@@ -1,8 +1,8 @@
 /* thread/circle.c: finds tasks of one executor that wait for each other in a circle.
  *
  * Flow     wait.c publishes what a worker awaits when it parks (filch__circle_enter), asks whether that
- *          closes a circle, and takes it back (filch__circle_leave). A worker awaits a future; the future
- *          runs on a worker's stack; if that worker is parked as well, in any task of that stack, the
+ *          closes a circle, and takes it back (filch__circle_leave). A worker awaits a future, or a
+ *          call that it has forked; that runs on a worker's stack; if that worker is parked as well, in any task of that stack, the
  *          future cannot end before that wait does. So there is one arrow from worker to worker, and a
  *          circle of arrows never ends by itself.
  * State    turn: odd while the worker is parked in a wait; the worker's. awaiting: the same, valid then.
@@ -23,8 +23,9 @@
  * Progress the search is bounded by the number of workers; who finds another one searching looks again after a short sleep. */
 #include "thread/pool.h"
 
-void filch__circle_enter(struct filch__worker *w, filch_future *f, bool forever) {
+void filch__circle_enter(struct filch__worker *w, filch_future *f, filch_slot *slot, bool forever) {
     store_relaxed(&w->awaiting, f);                      /* relaxed: B1 publishes it */
+    store_relaxed(&w->joining, slot);                    /* relaxed: B1 publishes it */
     store_relaxed(&w->forever, (uint32_t)forever);       /* relaxed: B1 publishes it */
     store_release(&w->turn, load_relaxed(&w->turn) + 1); /* B1 -> B2; relaxed: own field */
     fence_seq_cst();                                     /* B3 -> B3 */
@@ -39,6 +40,13 @@ void filch__circle_leave(struct filch__worker *w) {
  * or what it awaits does not run. */
 static struct filch__worker *follow(struct filch__worker *from, uint64_t turn) {
     filch_future *f = load_relaxed(&from->awaiting); /* relaxed: ordered by B2 */
+    filch_slot *slot = load_relaxed(&from->joining); /* relaxed: ordered by B2 */
+    if ((turn & 1) != 0 && slot != NULL) {
+        uint32_t status = load_acquire(&slot->status);      /* L11 <- L10, L12 */
+        if (load_acquire(&from->turn) != turn) return NULL; /* B2 <- B1 */
+        if ((status & (SLOT_RUNNING | SLOT_WAITED)) == 0) return NULL;
+        return filch__pool_slot(from->pool, status >> SLOT_THIEF_SHIFT);
+    }
     if ((turn & 1) == 0 || f == NULL) return NULL;
     uint64_t state = state_look(&f->state);
     if (load_acquire(&from->turn) != turn) return NULL; /* B2 <- B1 */

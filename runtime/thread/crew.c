@@ -3,6 +3,7 @@
  * The decision is one transition of sleep.h; README.md has the steps (P1 to P4) and the proof. */
 #include "base/point.h"
 #include "error.h"
+#include "os/barrier.h"
 #include "os/clock.h"
 #include "os/memory.h"
 #include "thread/pool.h"
@@ -16,12 +17,27 @@
 bool filch__crew_sees_work(struct filch__pool *p) {
     if (!filch__stack_is_empty(&p->injector)) return true;
     uint32_t n = filch__pool_workers(p);
+    bool forks = filch__crew_forks(p);
     for (uint32_t i = 0; i < n; i++) {
         struct filch__worker *w = filch__pool_slot(p, i);
         if (w == NULL) continue;
         if (!filch__deque_is_empty(&w->local) || !filch__deque_is_empty(&w->inbound)) return true;
+        if (forks && w->lane.slots != NULL && filch__lane_has_any(&w->lane)) return true;
     }
     return false;
+}
+
+cold static void ask(struct filch__pool *p) {
+    uint32_t n = filch__pool_workers(p);
+    for (uint32_t i = 0; i < n; i++) {
+        struct filch__worker *w = filch__pool_slot(p, i);
+        if (w != NULL && w->lane.slots != NULL) filch__lane_ask(&w->lane);
+    }
+    if (filch__barrier_is_there()) filch__barrier_everywhere();
+}
+
+void filch__crew_ask(struct filch__pool *p) {
+    if (filch__crew_forks(p)) ask(p);
 }
 
 /* Unparks one sleeper (P4). If none is parked any more, those that were counted as sleeping are on

@@ -47,6 +47,7 @@ static always_inline int submit_inside(struct filch__pool *p, struct filch__work
         filch__future_discard(f);
         return no_memory();
     }
+    filch__worker_mark(w);
     filch__crew_tell_own(w);
     if (future != NULL) {
         unsigned ending = filch__pool_ending(p);
@@ -201,6 +202,17 @@ static int worker_limit(filch_executor *e) {
     return (int)filch__pool_of(e)->limit;
 }
 
+/* A task was asked to end: every join looks once. */
+static void alert(void *pool) {
+    struct filch__pool *p = pool;
+    uint32_t n = filch__pool_workers(p);
+    if (!filch__crew_forks(p)) return;
+    for (uint32_t i = 0; i < n; i++) {
+        struct filch__worker *w = filch__pool_slot(p, i);
+        if (w != NULL && w->lane.slots != NULL) filch__lane_alert(&w->lane);
+    }
+}
+
 static const struct filch__executor_ops ops = {
     .submit = submit,
     .submit_plain = submit_plain,
@@ -211,6 +223,8 @@ static const struct filch__executor_ops ops = {
     .left_stale = filch__worker_left_stale,
     .blocking_begin = filch__worker_blocking_begin,
     .blocking_end = filch__worker_blocking_end,
+    .fork = filch__worker_fork,
+    .join = filch__worker_join,
     .shutdown = filch__pool_shutdown,
     .end_at_exit = filch__pool_end_at_exit,
     .destroy = filch__pool_destroy,
@@ -301,6 +315,10 @@ static struct filch__pool *create(const filch_thread_options *o) {
     p->home = filch__home_create(p->spin);
     p->slots = filch__alloc_zeroed(p->limit * sizeof(struct filch__worker *));
     if (o->pin) p->cpus = filch__cpus_create();
+    if (p->home != NULL) {
+        p->home->pool = p;
+        p->home->alert = alert;
+    }
     bool complete = p->home != NULL && p->slots != NULL && (p->cpus != NULL || !o->pin);
     if (complete && filch__exit_register(&p->base)) return p;
     free_pool(p);

@@ -32,13 +32,23 @@
 #include "os/park.h"
 #include "os/thread.h"
 #include "thread/deque.h"
+#include "thread/lane.h"
 #include "thread/sleep.h"
 
 /* Bits of `ending`. */
 enum { POOL_CLOSING = 1, POOL_CANCELLING = 2, POOL_BROKEN = 4 };
 
+/* Has a task forked, so that lanes are worth a look? EXITING: they are not, any more. */
+enum { POOL_FORKS_NONE, POOL_FORKS, POOL_FORKS_EXITING };
+
 /* A worker without a thread, or with one that runs or is being started. */
 enum { WORKER_VACANT = 0, WORKER_CLAIMED = 1 };
+
+/* With `slot` slots of the lane in use a task was submitted, which stands in `local` at `entry`. */
+struct filch__mark {
+    uint32_t slot;
+    int64_t entry;
+};
 
 struct filch__worker {
     /* The owner's own. */
@@ -55,11 +65,20 @@ struct filch__worker {
         help_floor; /* entries of `local` below this are not descendants of what is on the stack */
     int64_t pause, next_steal; /* nanoseconds, time: when to steal again after a tiny task */
     int64_t spin;              /* nanoseconds of the next spin in search of work */
-    int64_t taken;      /* when it took the last batch from the injector, if that was small */
-    uint32_t batch;     /* tasks in it */
-    bool stole;         /* the entry that it found is from another's own deque */
-    bool searching;     /* counted as SEARCHING */
-    bool initialized;   /* its initializer has succeeded, or there is none */
+    int64_t taken;    /* when it took the last batch from the injector, if that was small */
+    uint32_t batch;   /* tasks in it */
+    bool stole;       /* the entry that it found is from another's own deque */
+    bool searching;   /* counted as SEARCHING */
+    bool initialized; /* its initializer has succeeded, or there is none */
+    uint32_t
+        base_slot; /* of the innermost task that runs: one more than its first slot; 0: it forked nothing */
+    uint32_t
+        overflow; /* forked calls that ran at once because the lane was full, and are not joined */
+    struct filch__mark *marks; /* places in the lane where tasks were submitted; owned */
+    uint32_t marks_used, marks_room;
+    struct filch__worker *frame_owner; /* of the forked call that it found last */
+    uint32_t asked;                    /* one more than the index of whom it asked for calls last */
+    int64_t asked_at;                  /* time */
     size_t stack_floor; /* deeper than this address no awaited task is run on top; 0: unknown */
     pthread_t thread;   /* of whoever started it, then of whoever joins it */
     uint32_t life;      /* WORKER_VACANT or WORKER_CLAIMED */
@@ -71,9 +90,11 @@ struct filch__worker {
     int64_t outer_base;      /* bottom of `local` when it was started */
     uint64_t turn;           /* odd while it is parked in a wait; see circle.c */
     uint64_t traced;         /* of whoever searches for a circle */
-    filch_future *awaiting;  /* in that wait; NULL: another executor's */
+    filch_future *awaiting;  /* in that wait; NULL: another executor's, or a forked call */
+    filch_slot *joining;     /* in that wait: the forked call; or NULL */
     uint32_t forever;        /* in that wait: 1 if it has no deadline */
     own_lines struct filch__parker parker;
+    struct filch__lane lane;     /* forked calls */
     struct filch__deque local;   /* submitted by tasks of this worker */
     struct filch__deque inbound; /* taken from the injector, in order */
 };
@@ -103,6 +124,7 @@ struct filch__pool {
     uint32_t slots_used;
     uint32_t confirmed; /* 1 once a thread has been started */
     uint32_t ending;
+    uint32_t forks; /* POOL_FORKS once a task has forked */
     struct filch__outside_heap *outside;
     char *cause;        /* why it broke; owned; set before POOL_BROKEN */
     int64_t next_start; /* no thread is started before this time, after a failure */
@@ -165,6 +187,13 @@ static inline void filch__crew_tell_after_push(struct filch__pool *p) {
  * told. */
 static inline void filch__crew_tell_own(struct filch__worker *w) {
     if (w->pool->sleep.max != 1 || unlikely(w->self.blocking != 0)) filch__crew_tell(w->pool);
+}
+/* The caller is about to be awake no more, and has said so: forks tell from now on, and those before are seen by
+ * filch__crew_sees_work. */
+void filch__crew_ask(struct filch__pool *p);
+static inline bool filch__crew_forks(struct filch__pool *p) {
+    return load_relaxed(&p->forks) ==
+           POOL_FORKS; /* relaxed: the first slow fork tells in any case */
 }
 /* Is there an entry in any queue? Exact for what was published before the caller's fence. */
 bool filch__crew_sees_work(struct filch__pool *p);
@@ -229,12 +258,44 @@ static inline bool filch__worker_stack_is_low(const struct filch__worker *w) {
     return (size_t)__builtin_frame_address(0) < w->stack_floor;
 }
 
+/* frames.c: forked calls. */
+
+bool filch__worker_fork(struct filch__self *self, filch_slot *slot);
+enum filch__join filch__worker_join(struct filch__self *self, filch_slot *slot);
+/* The oldest call of another worker that it may have; ENTRY_NONE. The worker is noted in frame_owner. */
+filch__entry filch__worker_steal_frame(struct filch__worker *w, struct filch__worker *victim);
+/* Runs a call that was just stolen. */
+void filch__worker_run_frame(struct filch__worker *w, filch__entry entry);
+/* Around a task, or a call that was stolen, on top of what the worker runs: what it forks is its own. */
+static inline uint32_t filch__worker_begin_forks(struct filch__worker *w) {
+    uint32_t outer = w->base_slot;
+    w->base_slot = 0;
+    store_relaxed(&w->lane.hot.limit, NULL); /* relaxed: own thread; the first fork shall be slow */
+    return outer;
+}
+void filch__worker_end_forks_slow(struct filch__worker *w, uint32_t outer);
+static inline void filch__worker_end_forks(struct filch__worker *w, uint32_t outer) {
+    if (unlikely((w->base_slot | outer) != 0)) filch__worker_end_forks_slow(w, outer);
+}
+/* A task was submitted while calls that the present one has forked are not joined: their joins run it first. */
+void filch__worker_mark_slow(struct filch__worker *w);
+static inline void filch__worker_mark(struct filch__worker *w) {
+    if (unlikely(w->base_slot != 0) && filch__lane_used(&w->lane) >= w->base_slot)
+        filch__worker_mark_slow(w);
+}
+/* Nobody will join what this worker has forked. */
+void filch__worker_abandon_frames(struct filch__worker *w);
+
 /* wait.c: ops->wait and so on, ops->left_stale. */
 int filch__worker_wait(struct filch__self *self, filch_future *f, int64_t deadline);
 int filch__worker_wait_isolated(struct filch__self *self, filch_future *f, int64_t deadline);
 enum filch__help filch__worker_help(struct filch__self *self, filch_future *f, bool run);
 int filch__worker_wait_set(struct filch__self *self, struct filch__gathering *set,
                            filch_future *only, bool stuck, int64_t deadline);
+/* Parks until the thief of the slot, one of this executor, has ended its call. */
+void filch__worker_park_for_frame(struct filch__worker *w, filch_slot *slot);
+/* Runs a task of the own deque whose place is not below `index`, if it is a descendant of the one that runs. */
+bool filch__worker_run_newer(struct filch__worker *w, int64_t index);
 void filch__worker_left_stale(struct filch__self *self);
 void filch__worker_blocking_begin(struct filch__self *self);
 void filch__worker_blocking_end(struct filch__self *self);
@@ -251,8 +312,9 @@ void filch__worker_trim(struct filch__worker *w);
 /* circle.c: waits in a circle. */
 
 enum filch__circle { CIRCLE_NONE, CIRCLE_CLOSED, CIRCLE_UNKNOWN };
-/* The worker parks for f; NULL: for what is not of this executor. `forever`: without a deadline. */
-void filch__circle_enter(struct filch__worker *w, filch_future *f, bool forever);
+/* The worker parks for f, or for a forked call that another worker runs; both NULL: for what is not of this
+ * executor. `forever`: without a deadline. */
+void filch__circle_enter(struct filch__worker *w, filch_future *f, filch_slot *slot, bool forever);
 void filch__circle_leave(struct filch__worker *w);
 /* After enter: does this wait close a circle? CLOSED: it has been left. UNKNOWN: ask again soon. */
 enum filch__circle filch__circle_search(struct filch__worker *w);

@@ -255,6 +255,7 @@ static void end_from_worker(struct filch__pool *p, struct filch__worker *w) {
     if (filch__thread.ending != NULL) end_drains(p);
     filch__hand_empty(w);
     if (!w->initialized) break_pool(p, w->self.index, "called exit() in process", (int)getpid());
+    filch__worker_abandon_frames(w);
     if (is_deep) sleep_block(&p->sleep);
     close_pool(p, 0);
     while (!is_alone(p, w)) {
@@ -298,6 +299,7 @@ static void free_outside_heaps(struct filch__pool *p) {
 
 void filch__pool_destroy(filch_executor *e) {
     struct filch__pool *p = filch__pool_of(e);
+    filch__home_detach(p->home);
     drop_stale(p);
     for (uint32_t i = 0; i < p->limit; i++) {
         struct filch__worker *w = filch__pool_slot(p, i);

@@ -131,9 +131,9 @@ static void run_awaited(struct filch__worker *w, filch_future *f) {
     if (filch__worker_is_here(w)) after_awaited(w, bottom - newest);
 }
 
-/* A descendant of the waiting task, from the own deque. */
-static bool run_own_descendant(struct filch__worker *w) {
-    if (filch__deque_bottom(&w->local) <= first_descendant(w)) return false;
+bool filch__worker_run_newer(struct filch__worker *w, int64_t index) {
+    int64_t first = first_descendant(w), bottom = filch__deque_bottom(&w->local);
+    if (bottom <= first || bottom <= index) return false;
     filch__hand_open(w);
     filch__entry entry = filch__deque_pop(&w->local);
     if (entry == ENTRY_NONE) {
@@ -142,6 +142,11 @@ static bool run_own_descendant(struct filch__worker *w) {
     }
     filch__worker_handle(w, entry);
     return true;
+}
+
+/* A descendant of the waiting task, from the own deque. */
+static bool run_own_descendant(struct filch__worker *w) {
+    return filch__worker_run_newer(w, 0);
 }
 
 /* A descendant of the awaited task, from the worker that runs it as its outermost one. Whatever that
@@ -183,6 +188,7 @@ static int stack_used_up(void) {
 static bool find_spare(struct filch__worker *w) {
     struct filch__sleep *s = &w->pool->sleep;
     fence_seq_cst(); /* S2 <- S1, I1 */
+    filch__crew_ask(w->pool);
     if (!filch__crew_sees_work(w->pool)) return true;
     filch__crew_tell(w->pool);
     uint64_t word = sleep_read(s);
@@ -200,6 +206,7 @@ struct awaited {
     filch_future *future; /* of this executor; with a set: the only one left; NULL: others */
     struct filch__gathering *set; /* or NULL */
     filch_future *foreign;        /* without a set: a future of no other place; or NULL */
+    filch_slot *slot;             /* a forked call that another worker runs, alone; or NULL */
     bool stuck;                   /* with a set: see executor_ops.h */
     bool isolated;                /* runs nothing while it waits */
 };
@@ -208,16 +215,32 @@ static inline filch_future *single(const struct awaited *a) {
     return a->future != NULL ? a->future : a->foreign;
 }
 static inline bool is_over(const struct awaited *a) {
+    if (a->slot != NULL)
+        return (load_acquire(&a->slot->status) & SLOT_OVER) != 0; /* L11 <- L10, L12 */
     if (a->set != NULL) return filch__gathering_ready(a->set);
     return state_is_done(state_look(&single(a)->state));
 }
+/* The thief of the slot wakes who has announced a sleep. */
+static bool sleep_for_slot(filch_slot *slot, int64_t end) {
+    uint32_t status = load_acquire(&slot->status); /* L11 <- L10, L12 */
+    while ((status & SLOT_OVER) == 0) {
+        if ((status & SLOT_WAITED) == 0 &&
+            !cas_acq_rel(&slot->status, &status, status | SLOT_WAITED)) /* L13 -> L10, L12 */
+            continue;
+        if (!filch__futex_wait(&slot->status, status | SLOT_WAITED, end)) return false;
+        status = load_acquire(&slot->status); /* L11 <- L10, L12 */
+    }
+    return true;
+}
 static bool sleep_until(const struct awaited *a, int64_t end) {
+    if (a->slot != NULL) return sleep_for_slot(a->slot, end);
     if (a->set != NULL) return filch__gathering_sleep(a->set, end);
     return filch__future_sleep(single(a), end);
 }
 /* Can nothing of it go on, unless a spare takes the place? */
 static bool needs_spare(struct filch__worker *w, const struct awaited *a) {
     if (a->set != NULL) return a->stuck;
+    if (a->slot != NULL) return false;
     return filch__worker_stack_is_low(w) &&
            state_life(state_look(&single(a)->state)) == LIFE_PENDING;
 }
@@ -225,7 +248,8 @@ static bool needs_spare(struct filch__worker *w, const struct awaited *a) {
 /* One sleep of a parked worker. *over: the wait ends with this code. */
 static int nap(struct filch__worker *w, const struct awaited *a, int64_t deadline, bool *over) {
     bool spare = find_spare(w);
-    enum filch__circle circle = filch__circle_search(w);
+    /* A join cannot end before its call has: it is for the others of a circle to find that. */
+    enum filch__circle circle = a->slot != NULL ? CIRCLE_NONE : filch__circle_search(w);
     *over = true;
     if (circle == CIRCLE_CLOSED) return waits_in_circle();
     if (!spare && needs_spare(w, a)) return stack_used_up();
@@ -241,12 +265,17 @@ static int park(struct filch__worker *w, const struct awaited *a, int64_t deadli
     bool over = false;
     int rc = 0;
     sleep_block(&w->pool->sleep);
-    filch__circle_enter(w, a->future, deadline == FILCH_FOREVER);
+    filch__circle_enter(w, a->future, a->slot, deadline == FILCH_FOREVER);
     POINT("wait.blocked");
     while (!over) rc = nap(w, a, deadline, &over);
     filch__circle_leave(w);
     sleep_unblock(&w->pool->sleep);
     return rc;
+}
+
+void filch__worker_park_for_frame(struct filch__worker *w, filch_slot *slot) {
+    struct awaited a = {NULL, NULL, NULL, slot, false, false};
+    (void)park(w, &a, FILCH_FOREVER);
 }
 
 static int waits_for_itself(void) {
@@ -290,7 +319,7 @@ static bool is_made_below(struct filch__worker *w, const filch_future *f) {
 static noinline int wait_slow(struct filch__worker *w, filch_future *f, int64_t deadline,
                               bool isolated) {
     bool mine = is_mine(w, f);
-    struct awaited a = {mine ? f : NULL, NULL, mine ? NULL : f, false, isolated};
+    struct awaited a = {mine ? f : NULL, NULL, mine ? NULL : f, NULL, false, isolated};
     if (!mine && is_made_below(w, f)) return waits_for_itself();
     for (;;) {
         uint64_t state = state_look(&f->state);
@@ -399,7 +428,7 @@ int filch__worker_wait_set(struct filch__self *self, struct filch__gathering *se
                            filch_future *only, bool stuck, int64_t deadline) {
     struct filch__worker *w = filch__worker_of(self);
     if (only != NULL && !is_mine(w, only)) only = NULL;
-    struct awaited a = {only, set, NULL, stuck, false};
+    struct awaited a = {only, set, NULL, NULL, stuck, false};
     if (likely(self->blocking == 0)) return wait_set(w, &a, deadline);
     uint32_t depth = leave_blocking(w);
     int rc = wait_set(w, &a, deadline);

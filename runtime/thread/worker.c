@@ -36,6 +36,9 @@
 #define SMALL_BATCH 8
 #define GATHER 250
 
+/* Nanoseconds between two looks for forked calls while the executor ends. */
+#define FORK_NAP 200000
+
 struct filch__worker *filch__worker_create(struct filch__pool *p, uint32_t index) {
     struct filch__worker *w = filch__alloc_aligned(_Alignof(struct filch__worker), sizeof *w);
     if (w == NULL) return NULL;
@@ -46,6 +49,7 @@ struct filch__worker *filch__worker_create(struct filch__pool *p, uint32_t index
     w->live_mark = INT64_MAX;
     w->spin = p->spin;
     filch__random_init(&w->random, index);
+    (void)filch__lane_init(&w->lane); /* without memory for it, forked calls run at once */
     bool local = filch__deque_init(&w->local, DEQUE_CAPACITY);
     bool inbound = filch__deque_init(&w->inbound, DEQUE_CAPACITY);
     if (local && inbound) w->heap = filch__heap_create(p->home, filch__home_release);
@@ -60,6 +64,8 @@ struct filch__worker *filch__worker_create(struct filch__pool *p, uint32_t index
 void filch__worker_destroy(struct filch__worker *w) {
     filch__deque_fini(&w->local);
     filch__deque_fini(&w->inbound);
+    filch__lane_fini(&w->lane);
+    filch__free(w->marks);
     if (w->heap != NULL) filch__heap_seal(w->heap);
     filch__free(w);
 }
@@ -166,12 +172,20 @@ static filch__entry steal_from(struct filch__worker *w, struct filch__worker *vi
     return entry;
 }
 
+/* The oldest of what another worker has for others: of its own deque, or a call that it has forked. */
+static filch__entry take_from(struct filch__worker *w, struct filch__worker *victim) {
+    filch__entry entry = steal_from(w, victim);
+    if (entry == ENTRY_NONE && filch__crew_forks(w->pool))
+        entry = filch__worker_steal_frame(w, victim);
+    return entry;
+}
+
 /* One round over the others, from a random one on. */
 static filch__entry steal_somewhere(struct filch__worker *w) {
     struct filch__pool *p = w->pool;
     uint32_t n = filch__pool_workers(p), at = filch__random_below(&w->random, n);
     for (uint32_t i = 0; i < n; i++, at = at + 1 == n ? 0 : at + 1) {
-        filch__entry entry = steal_from(w, filch__pool_slot(p, at));
+        filch__entry entry = take_from(w, filch__pool_slot(p, at));
         if (entry != ENTRY_NONE) return entry;
     }
     return ENTRY_NONE;
@@ -197,7 +211,7 @@ static filch__entry next_busy(struct filch__worker *w) {
         entry = next_own(w);
         if (entry != ENTRY_NONE) return entry;
     }
-    return steal_from(w, filch__pool_slot(w->pool, w->victim));
+    return take_from(w, filch__pool_slot(w->pool, w->victim));
 }
 
 /* Runs what was stolen from another's own deque, and learns from it whether to steal again at once. */
@@ -219,6 +233,14 @@ static void run_stolen(struct filch__worker *w, filch__entry entry) {
     w->next_steal = end + w->pause;
 }
 
+static void run_entry(struct filch__worker *w, filch__entry entry) {
+    w->stole = false;
+    if (filch__entry_is_frame(entry))
+        filch__worker_run_frame(w, entry);
+    else
+        filch__worker_handle(w, entry);
+}
+
 /* Everything that there is, once. */
 static filch__entry look(struct filch__worker *w) {
     filch__hand_open(w);
@@ -231,8 +253,7 @@ static filch__entry look(struct filch__worker *w) {
 bool filch__worker_run_any(struct filch__worker *w) {
     filch__entry entry = look(w);
     if (entry == ENTRY_NONE) return false;
-    w->stole = false;
-    filch__worker_handle(w, entry);
+    run_entry(w, entry);
     return true;
 }
 
@@ -282,6 +303,7 @@ static bool sleep_until_told(struct filch__worker *w) {
     struct filch__pool *p = w->pool;
     for (;;) {
         fence_seq_cst(); /* S2 <- S1, I1 */
+        filch__crew_ask(p);
         uint64_t word = sleep_read(&p->sleep);
         if (filch__pool_ending(p) != 0 || (word & WAKING_BIT) != 0 ||
             (sleep_awake(word) < p->sleep.max && filch__crew_sees_work(p))) {
@@ -308,6 +330,15 @@ static bool sleep_now(struct filch__worker *w) {
     return sleep_until_told(w);
 }
 
+/* What runs can submit no more, but it can fork. Nobody is told of it by then: the worker looks now and then. */
+static bool stays_for_forks(struct filch__pool *p) {
+    uint64_t word = sleep_read(&p->sleep);
+    if (!filch__crew_forks(p) || sleep_awake(word) <= sleep_count(word, SEARCHING_ONE))
+        return false;
+    filch__futex_wait(&p->ended, 0, filch__deadline(FORK_NAP));
+    return true;
+}
+
 /* SEARCHING, and the executor is ending: if nothing is queued, the worker goes (W6). What was published
  * before the end is seen; what races with it is refused or taken back by who submits it. */
 static bool leave_for_ever(struct filch__worker *w) {
@@ -315,7 +346,7 @@ static bool leave_for_ever(struct filch__worker *w) {
     if (!w->searching) w->searching = sleep_try_search(&w->pool->sleep);
     if (!w->searching) return false;
     fence_seq_cst(); /* S2 <- S1, I1 */
-    if (filch__crew_sees_work(w->pool)) return false;
+    if (filch__crew_sees_work(w->pool) || stays_for_forks(w->pool)) return false;
     filch__crew_one_less(w->pool, sleep_exit(&w->pool->sleep));
     return true;
 }
@@ -381,8 +412,10 @@ static void end_outermost(struct filch__worker *w) {
 void filch__worker_run(struct filch__worker *w, filch_future *f, bool drop) {
     bool outermost = w->nesting++ == 0;
     int64_t base = filch__deque_bottom(&w->local);
+    uint32_t outer_forks = filch__worker_begin_forks(w);
     if (outermost) begin_outermost(w, f, base);
     if (unlikely(!filch__task_run(&w->self, f, base))) return;
+    filch__worker_end_forks(w, outer_forks);
     filch__worker_end_blocking(w);
     count_own(&w->completed, 1);
     if (outermost) end_outermost(w);
@@ -409,6 +442,7 @@ static void begin(struct filch__worker *w) {
     size_t room = low == 0 ? 0 : (size_t)__builtin_frame_address(0) - low;
     filch__thread.self = &w->self;
     filch__heap_mine = w->heap;
+    if (w->lane.slots != NULL) filch_lane_self = &w->lane.hot;
     w->stack_floor = low == 0 ? 0 : low + (room / 4 < STACK_RESERVE ? room / 4 : STACK_RESERVE);
     w->searching = true;
     filch__thread_name(p->name, w->self.index);
@@ -438,10 +472,11 @@ void *filch__worker_main(void *argument) {
         if (w->stole)
             run_stolen(w, entry);
         else
-            filch__worker_handle(w, entry);
+            run_entry(w, entry);
     }
     /* For destructors of the user's thread-local storage, which run after this. */
     filch__heap_mine = NULL;
     filch__thread.self = NULL;
+    filch_lane_self = &filch_lane_outside;
     return NULL;
 }

@@ -10,6 +10,7 @@ end of its line or statement or in a line directly above:
     b = load_acquire(&dq->bottom);          /* D2 <- D1, D3: reason */ this is D2, with two partners
     s = exchange_acq_rel(&d, e);            /* X3 -> X2; X3 <- X1 */   two edges
     t = load_relaxed(&dq->top);             /* relaxed: own field */   no edge, and why
+    p = load_light(&lane->pos);             /* light: own field */     the same
 
 A label has one row or several in a section "Orders" of a file's comment or of a room's README.md:
 
@@ -23,7 +24,7 @@ seam (`I1 cds_lfs_push top -> ...`): then each of its calls needs a label as wel
 
 Reported: an operation without label; a label without row; a row with a side, an alternative or a
 partner that no operation has; an operation that is not the one of its row; a partner that no row
-gives; a reason "relaxed" at an operation that is not relaxed; a label of two different operations; a
+gives; a reason "relaxed" (or "light") at an operation that is not; a label of two different operations; a
 label without operation; a row that cannot be read or stands twice; built-ins, <stdatomic.h> and
 liburcu's atomics outside of the seam. Bodies of macros and functions that define an operation are exempt.
 """
@@ -40,7 +41,7 @@ SEAM = os.path.join('include', 'filch', 'atomic.h')
 PREFIX = r'(?:filch_+)?'
 NAME = (r'(?:(?:load|store|exchange|cas_weak|cas|fetch_(?:add|sub|or|and|xor))_'
         r'(?:relaxed|acquire|release|acq_rel|seq_cst)'
-        r'|fence_(?:acquire|release|acq_rel|seq_cst|after_rmw|light|heavy))')
+        r'|(?:load|store)_light|fence_(?:acquire|release|acq_rel|seq_cst|after_rmw|light|heavy))')
 OPERATION = re.compile(r'\b%s(%s)\s*\(' % (PREFIX, NAME))
 DEFINED = re.compile(r'#[ \t]*define[ \t]+%s(%s)\b' % (PREFIX, NAME))
 FORBIDDEN = re.compile(
@@ -52,7 +53,7 @@ BEFORE_CALL = {'return', 'else', 'do', 'case', 'sizeof'}
 LABEL = r'[A-Z][0-9]+[a-z]?'
 ARROW = r'<->|->|<-'
 EDGE = re.compile(r'(%s)\s*(%s)\s*(%s(?:\s*,\s*%s)*)' % (LABEL, ARROW, LABEL, LABEL))
-REASON = re.compile(r'relaxed\s*:\s*(.*)', re.DOTALL)
+REASON = re.compile(r'(relaxed|light)\s*:\s*(.*)', re.DOTALL)
 ROW_START = re.compile(r'^(?P<indent>\s*)(?:[-*]\s+)?`?(?P<row>%s\s+[a-z_].*)$' % LABEL)
 SIDE = r'(?P<%s>' + LABEL + r')\s+(?P<%s>[a-zA-Z_]\w*(?:\|\w+)*)(?P<%s>.*?)'
 ROW = re.compile('^' + SIDE % ('left', 'left_names', 'left_rest') + r'\s(?P<arrow><->|->)\s+' +
@@ -86,17 +87,18 @@ class Operation:
         self.name = name
         self.notes = []
 
-    def is_relaxed(self):
-        return self.name.endswith('_relaxed')
+    def needs_only(self, reason):
+        """Whether a reason of that name ("relaxed", "light") is enough."""
+        return self.name.endswith('_%s' % reason)
 
 
 class Note:
-    """A comment that is a label: its edges, and whether it gives a reason for relaxed."""
+    """A comment that is a label: its edges, and of what it gives a reason ("relaxed", "light"), or None."""
 
-    def __init__(self, where, edges, has_reason):
+    def __init__(self, where, edges, reason):
         self.where = where
         self.edges = edges
-        self.has_reason = has_reason
+        self.reason = reason
 
 
 def parse_note(path, comment):
@@ -116,8 +118,8 @@ def parse_note(path, comment):
     reason = REASON.match(text)
     if not edges and not reason:
         return None
-    has_reason = bool(reason and reason.group(1).strip())
-    return Note('%s:%d' % (path, comment.first_line), edges, has_reason)
+    kind = reason.group(1) if reason and reason.group(2).strip() else None
+    return Note('%s:%d' % (path, comment.first_line), edges, kind)
 
 
 def is_call(source, position):
@@ -329,7 +331,7 @@ def check_operation(operation, table):
             operation.where, operation.name)]
     errors = []
     edges = [edge for note in operation.notes for edge in note.edges]
-    given = any(note.has_reason for note in operation.notes)
+    reasons = [note.reason for note in operation.notes if note.reason]
     mine = []
     for edge in edges:
         own, arrow, partner = edge
@@ -344,16 +346,17 @@ def check_operation(operation, table):
     if mine:
         table.used.update((edge, operation.name) for edge in mine)
         return errors
-    if operation.is_relaxed() and given:
+    if any(operation.needs_only(reason) for reason in reasons):
         return errors
     if edges:
         own = edges[0][0]
         errors.append('%s: %s is labelled %s, which is %s in the row at %s' % (
             operation.where, operation.name, own, '|'.join(sorted(table.names[own][0])),
             table.names[own][1]))
-    elif not operation.is_relaxed():
-        errors.append('%s: %s is not relaxed, but its comment gives a reason for relaxed; '
-                      'it needs a label' % (operation.where, operation.name))
+    elif reasons or not operation.needs_only('relaxed'):
+        kind = reasons[0] if reasons else 'relaxed'
+        errors.append('%s: %s is not %s, but its comment gives a reason for %s; '
+                      'it needs a label' % (operation.where, operation.name, kind, kind))
     else:
         errors.append('%s: "relaxed:" without a reason' % operation.where)
     return errors
@@ -377,9 +380,9 @@ def check_notes(operations, table):
                 errors.append('%s: label %s is %s in the row at %s, but here stands %s' % (
                     note.where, own, '|'.join(sorted(table.names[own][0])), table.names[own][1],
                     ', '.join(sorted(names))))
-        if note.has_reason and not any(operation.is_relaxed() for operation in sharers):
-            errors.append('%s: a reason for relaxed, but %s is not relaxed' % (
-                note.where, ', '.join(sorted(names))))
+        if note.reason and not any(operation.needs_only(note.reason) for operation in sharers):
+            errors.append('%s: a reason for %s, but %s is not %s' % (
+                note.where, note.reason, ', '.join(sorted(names)), note.reason))
     return errors
 
 

@@ -231,7 +231,7 @@ class RealTree(unittest.TestCase):
 
     def test_any_label_taken_away(self):
         count = 0
-        for path, match in self.matches(r'/\*\s*(?:[A-Z][0-9]+[a-z]? (?:->|<-|<->) |relaxed: )'
+        for path, match in self.matches(r'/\*\s*(?:[A-Z][0-9]+[a-z]? (?:->|<-|<->) |relaxed: |light: )'
                                         r'(?:(?!\*/).)*\*/'):
             with self.subTest(path=path, label=match.group()):
                 self.assertTrue(self.changed(path, match.start(), match.end(), ''))

@@ -1,0 +1,130 @@
+/* thread/lane.c: the slow side of a worker's forked calls; see lane.h for the orders and the proof. */
+#include "thread/lane.h"
+
+#include "base/point.h"
+#include "os/barrier.h"
+#include "os/memory.h"
+
+/* Above every slot. */
+#define EVERYWHERE ((filch_slot *)UINTPTR_MAX)
+
+/* The slots, and behind them the roots. */
+#define SLOTS_SIZE ((LANE_SLOTS + (size_t)1) * sizeof(filch_slot))
+#define ROOTS_SIZE ((LANE_SLOTS + (size_t)1) * sizeof(uintptr_t))
+_Static_assert(sizeof(filch_slot) == CACHE_LINE, "what a thief needs comes with one line");
+
+bool filch__lane_init(struct filch__lane *l) {
+    l->slots = filch__map_sparse(SLOTS_SIZE + ROOTS_SIZE);
+    if (l->slots == NULL) return false;
+    l->roots = (uintptr_t *)(void *)(l->slots + LANE_SLOTS + 1);
+    store_relaxed(&l->hot.pos, l->slots);   /* relaxed: not shared yet */
+    store_relaxed(&l->hot.limit, NULL);     /* relaxed: not shared yet */
+    store_relaxed(&l->hot.guard, l->slots); /* relaxed: not shared yet */
+    store_relaxed(&l->shared, 0);           /* relaxed: not shared yet */
+    return true;
+}
+
+void filch__lane_fini(struct filch__lane *l) {
+    if (l->slots != NULL) filch__unmap(l->slots, SLOTS_SIZE + ROOTS_SIZE);
+}
+
+/* Owner: the guard that belongs to a split; stored before the CAS that makes it so. */
+static void set_guard(struct filch__lane *l, uint32_t split, bool alert) {
+    filch_slot *guard = alert ? EVERYWHERE : l->slots + split;
+    store_relaxed(&l->hot.guard, guard); /* relaxed: L8 follows */
+}
+
+/* Owner: notes the roots of slots that become public. */
+static void note_roots(struct filch__lane *l, uint32_t from, uint32_t to) {
+    uintptr_t root =
+        from == 0 ? 0 : load_relaxed(&l->roots[from - 1]) & ~(uintptr_t)1; /* relaxed: L8 */
+    for (uint32_t i = from; i < to; i++) {
+        uintptr_t here = load_relaxed(&l->roots[i]); /* relaxed: own write */
+        if (here & 1)
+            root = here & ~(uintptr_t)1;
+        else
+            store_relaxed(&l->roots[i], root); /* relaxed: L8 publishes it */
+    }
+}
+
+bool filch__lane_publish(struct filch__lane *l, bool all, bool alert) {
+    uint32_t used = filch__lane_used(l);
+    uint64_t word = lane_read(l);
+    for (;;) {
+        uint32_t top = lane_top(word), split = lane_split(word);
+        if (split == used || (top < split && !all)) return top < split;
+        uint32_t more = all ? used - split : (used - split + 1) / 2;
+        note_roots(l, split, split + more);
+        set_guard(l, split + more, alert);
+        if (cas_seq_cst(&l->shared, &word, lane_word(word, top, split + more))) /* L8 -> L9, L8 */
+            return true;
+    }
+}
+
+bool filch__lane_reclaim(struct filch__lane *l, uint32_t index, bool alert) {
+    uint64_t word = lane_read(l);
+    for (;;) {
+        uint32_t top = lane_top(word), split = lane_split(word);
+        if (index < top) return false;
+        /* Of those that are public and older, half become private again: their joins come next. */
+        uint32_t next = index < split ? top + (index - top) / 2 : split;
+        set_guard(l, next, alert);
+        POINT("lane.reclaim");
+        if (cas_seq_cst(&l->shared, &word, lane_word(word, top, next)))
+            return true; /* L8 -> L9, L8 */
+    }
+}
+
+void filch__lane_reset(struct filch__lane *l, uint32_t index, bool alert) {
+    uint64_t word = lane_read(l);
+    do set_guard(l, index, alert);
+    while (!cas_seq_cst(&l->shared, &word, lane_word(word, index, index))); /* L8 -> L9, L8 */
+}
+
+enum filch__steal filch__lane_steal(struct filch__lane *l, filch_slot **slot) {
+    uint64_t word = lane_read(l);
+    uint32_t top = lane_top(word);
+    if (top >= lane_split(word)) return STEAL_EMPTY;
+    POINT("lane.steal");
+    if (!cas_seq_cst(&l->shared, &word, word + LANE_TOP_ONE)) return STEAL_LOST; /* L8 -> L9, L8 */
+    *slot = l->slots + top;
+    return STEAL_OK;
+}
+
+/* The guard is at least this from now on, until the owner changes the word. */
+static void raise_guard(struct filch__lane *l, filch_slot *least) {
+    filch_slot *guard = load_relaxed(&l->hot.guard); /* relaxed: the CAS follows */
+    while (guard < least && !cas_seq_cst(&l->hot.guard, &guard, least)) /* L5 <-> L4 */
+        continue;
+}
+
+enum filch__steal filch__lane_force(struct filch__lane *l, filch_slot **slot) {
+    uint64_t word = lane_read(l);
+    uint32_t k = lane_split(word);
+    if (lane_top(word) < k) return filch__lane_steal(l, slot);
+    if (k >= LANE_SLOTS) return STEAL_EMPTY;
+    raise_guard(l, l->slots + k + 1);
+    POINT("lane.force.raised");
+    filch__barrier_everywhere();
+    if (load_acquire(&l->hot.pos) <= l->slots + k) return STEAL_EMPTY; /* L2 <- L1, L3 */
+    POINT("lane.force");
+    if (!cas_seq_cst(&l->shared, &word, lane_word(word, k + 1, k + 1))) /* L8 -> L9, L8 */
+        return STEAL_LOST;
+    *slot = l->slots + k;
+    return STEAL_OK;
+}
+
+uintptr_t filch__lane_root(struct filch__lane *l, uint32_t index) {
+    uintptr_t here = load_relaxed(&l->roots[index]); /* relaxed: ordered by L8 or L2 */
+    /* A forced one was noted by nobody; the one before it is public, or stolen, and was. */
+    if ((here & 1) == 0 && index > 0) {
+        here = load_relaxed(&l->roots[index - 1]); /* relaxed: ordered by L8 */
+        store_relaxed(&l->roots[index],
+                      here & ~(uintptr_t)1); /* relaxed: for the next force, after L8 */
+    }
+    return here & ~(uintptr_t)1;
+}
+
+void filch__lane_alert(struct filch__lane *l) {
+    raise_guard(l, EVERYWHERE);
+}
