@@ -58,7 +58,5 @@ const bench_contestant contestant_filch = {
     .run_inside = run_inside,
     .run_tree = run_tree,
     .read_counters = read_counters,
-#ifdef BENCH_FILCH_FORK
     .ports = &forkjoin_filch,
-#endif
 };

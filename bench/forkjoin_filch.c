@@ -202,6 +202,7 @@ static int run_tree(void *arg, void *result) {
 
 /* Loops ------------------------------------------------------------------------------------------ */
 
+#ifdef BENCH_FILCH_LOOPS
 static int squares_body(int64_t begin, int64_t end, void *context, void *value) {
     (void)context;
     *(uint64_t *)value += fj_squares(begin, end);
@@ -255,10 +256,13 @@ static uint64_t opaque(void *pool, const fj_job *job) {
 static uint64_t each_leaf(void *pool, const fj_job *job) {
     return loop(pool, job, job->leaves, 1, leaves_body);
 }
+#endif
 
+#ifdef BENCH_FILCH_SORT
 static uint64_t sort_keys(void *pool, const fj_job *job) {
     return (uint64_t)filch_parallel_sort_uint64((filch_executor *)pool, job->keys, (size_t)job->n);
 }
+#endif
 
 /* The table -------------------------------------------------------------------------------------- */
 
@@ -282,12 +286,16 @@ const fj_ports forkjoin_filch = {{
     [FJ_UTS] = uts_port,
     [FJ_MATMUL] = matmul_port,
     [FJ_CILKSORT] = cilksort_port,
+#ifdef BENCH_FILCH_LOOPS
     [FJ_SQUARES] = squares,
     [FJ_UNEVEN] = uneven,
     [FJ_TRIAD] = triad,
     [FJ_OPAQUE] = opaque,
+    [FJ_LOOP] = each_leaf,
+#endif
+#ifdef BENCH_FILCH_SORT
     [FJ_SORT] = sort_keys,
+#endif
     [FJ_TREE] = tree_port,
     [FJ_FLAT] = flat_port,
-    [FJ_LOOP] = each_leaf,
 }};
