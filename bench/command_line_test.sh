@@ -37,6 +37,12 @@ case_of 2 stderr 'a number from 1 to 4096, not 0' --threads 0
 case_of 2 stderr 'a number from 1 to 4096, not 4097' --threads 4097
 case_of 2 stderr 'a number from 1 to 4096, not 2x' --threads 2x
 case_of 2 stderr 'a number from 1 to 4096, not ' --threads ''
+case_of 2 stderr 'a number from 1 to 4096, not 1,' --threads 1,
+case_of 2 stderr 'a number from 1 to 4096, not 1,,2' --threads 1,,2
+case_of 2 stderr 'a number from 1 to 4096, not 1,2,x' --threads 1,2,x
+case_of 0 stdout 'fib, workers: 3' --threads 1,3 --list
+case_of 0 stdout 'many: fib, workers: 64' --threads 1,3 --list
+case_of 0 stdout 'n queens, workers: 3' --quick --rounds 1 --threads 1,3 --filter 'n queens, workers: 3'
 case_of 2 stderr 'a number from 1 to 1000, not 0' --rounds 0
 case_of 2 stderr 'unexpected argument fast' --quick fast
 case_of 2 stderr 'no row has this in its title: nonsense' --filter nonsense

@@ -15,6 +15,8 @@
 #ifndef BENCH_CONTESTANT_H
 #define BENCH_CONTESTANT_H
 
+#include "forkjoin.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -73,7 +75,8 @@ typedef struct bench_contestant {
     bool (*create)(int workers, void **pool);
     void (*destroy)(void *pool);
     /* Runs a batch to its end; any number of threads at once. `memory` has batch->tasks * handle_size
-     * bytes. Returns how many tasks failed or gave another result than the expected. */
+     * bytes. Returns how many tasks failed or gave another result than the expected. NULL: it takes
+     * part in the fork-join rows only. */
     size_t (*run_batch)(void *pool, const bench_batch *batch, void *memory);
     /* The same within a task of the pool. NULL: it cannot. */
     size_t (*run_inside)(void *pool, const bench_batch *batch, void *memory);
@@ -81,16 +84,19 @@ typedef struct bench_contestant {
     uint64_t (*run_tree)(const bench_tree *tree);
     /* NULL: it counts nothing. */
     void (*read_counters)(void *pool, bench_counters *counters);
+    /* The fork-join workloads; NULL: it has none. */
+    const fj_ports *ports;
 } bench_contestant;
 
-enum { CONTESTANTS_MAX = 8 };
+enum { CONTESTANTS_MAX = 12 };
 
 /* The list, in the order of the columns. */
 extern const bench_contestant *const contestants[];
 extern const size_t contestants_length;
 
 extern const bench_contestant contestant_sequential, contestant_bare, contestant_naive,
-    contestant_filch, contestant_tbb, contestant_glib;
+    contestant_filch, contestant_tbb, contestant_glib, contestant_openmp_gcc,
+    contestant_openmp_clang, contestant_rayon;
 
 /* Where a contestant stands in the list. */
 size_t contestants_index(const bench_contestant *contestant);

@@ -58,4 +58,5 @@ const bench_contestant contestant_filch = {
     .run_inside = run_inside,
     .run_tree = run_tree,
     .read_counters = read_counters,
+    .ports = &forkjoin_filch,
 };

@@ -119,4 +119,5 @@ const bench_contestant contestant_glib = {
     .destroy = destroy,
     .run_batch = run_batch,
     .run_inside = run_inside,
+    .ports = &forkjoin_glib,
 };

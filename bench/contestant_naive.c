@@ -38,4 +38,5 @@ const bench_contestant contestant_naive = {
     .destroy = destroy,
     .run_batch = run_batch,
     .run_inside = run_inside,
+    .ports = &forkjoin_naive,
 };

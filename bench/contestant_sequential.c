@@ -32,4 +32,5 @@ const bench_contestant contestant_sequential = {
     .create = create,
     .destroy = destroy,
     .run_batch = run_batch,
+    .ports = &forkjoin_sequential,
 };

@@ -9,17 +9,11 @@
 // SPDX-License-Identifier: MIT
 #include "contestant.h"
 #include "kernel.h"
+#include "tbb_pool.h"
 
-#include <oneapi/tbb/global_control.h>
 #include <oneapi/tbb/task_group.h>
 
 namespace {
-
-struct Pool {
-    explicit Pool(int workers)
-        : limit(tbb::global_control::max_allowed_parallelism, static_cast<size_t>(workers)) {}
-    tbb::global_control limit;
-};
 
 struct Slot {
     uint64_t value;
@@ -79,17 +73,17 @@ uint64_t run_tree(const bench_tree *tree) {
 }
 
 bool create(int workers, void **pool) {
-    *pool = new Pool(workers);
+    *pool = new TbbPool(workers);
     return true;
 }
 
 void destroy(void *pool) {
-    delete static_cast<Pool *>(pool);
+    delete static_cast<TbbPool *>(pool);
 }
 
 } // namespace
 
 const bench_contestant contestant_tbb = {
-    "oneTBB", sizeof(Slot), sizeof(Slot), 1,        create,
-    destroy,  run_batch,    run_inside,   run_tree, nullptr,
+    "oneTBB",  sizeof(Slot), sizeof(Slot), 1,       create,        destroy,
+    run_batch, run_inside,   run_tree,     nullptr, &forkjoin_tbb,
 };

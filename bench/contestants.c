@@ -6,12 +6,21 @@
 #include <stdlib.h>
 
 const bench_contestant *const contestants[] = {
-    &contestant_sequential, &contestant_bare, &contestant_naive, &contestant_filch,
+    &contestant_sequential,   &contestant_bare, &contestant_naive, &contestant_filch,
 #ifdef BENCH_TBB
     &contestant_tbb,
 #endif
 #ifdef BENCH_GLIB
     &contestant_glib,
+#endif
+#ifdef BENCH_OPENMP_GCC
+    &contestant_openmp_gcc,
+#endif
+#ifdef BENCH_OPENMP_CLANG
+    &contestant_openmp_clang,
+#endif
+#ifdef BENCH_RAYON
+    &contestant_rayon,
 #endif
 };
 

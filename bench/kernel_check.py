@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# kernel_check.py: the kernel in the finished benchmark is a loop that multiplies, and is aligned.
+# kernel_check.py: the kernel in the finished benchmark is a loop that multiplies, and is aligned; and the
+# sequential fib calls itself twice.
 #
 # Flow: a meson test runs it as `kernel_check.py OBJDUMP PROGRAM`. It reads the program itself rather
 # than kernel.o, so that what link-time optimisation did is seen too. It fails if a compiler found the
@@ -14,11 +15,12 @@ import subprocess
 import sys
 
 FUNCTION = "kernel_sum_of_squares"
+RECURSION = "fj_fib_call"
 LINE = 64
-# Per objdump file format: the multiplications of one loop round, branches, vector registers.
+# Per objdump file format: the multiplications of one loop round, branches, vector registers, calls.
 MACHINES = {
-    "x86-64": (r"^imul|^mul", r"^j\w+\s", r"%[xyz]mm\d"),
-    "aarch64": (r"^mul|^madd", r"^(b|b\.\w+|cbn?z|tbn?z)\s", r"\bv\d+\."),
+    "x86-64": (r"^imul|^mul", r"^j\w+\s", r"%[xyz]mm\d", r"^call"),
+    "aarch64": (r"^mul|^madd", r"^(b|b\.\w+|cbn?z|tbn?z)\s", r"\bv\d+\.", r"^bl\s"),
 }
 
 
@@ -50,7 +52,7 @@ def loops_in(body, is_branch):
 
 
 def faults_of(text, machine):
-    multiply, branch, vector = MACHINES[machine]
+    multiply, branch, vector, _ = MACHINES[machine]
     copies = re.findall(rf"^[0-9a-f]+ <({FUNCTION}\.\S+)>:", text, re.M)
     body = body_of(text, FUNCTION)
     loops = [l for l in loops_in(body, branch) if any(re.match(multiply, c) for c in l)]
@@ -69,6 +71,19 @@ def faults_of(text, machine):
         yield f"it starts at {body[0][0]:#x}, not on a cache line of {LINE} bytes"
 
 
+def faults_of_recursion(text, machine):
+    """A loop in place of a call, or several levels in one function, would be less work than a fork of each."""
+    _, branch, _, call = MACHINES[machine]
+    body = body_of(text, RECURSION)
+    calls = [c for _, c in body if re.match(call, c) and f"<{RECURSION}" in c]
+    if len(calls) != 2:
+        yield f"{len(calls)} calls of itself instead of 2"
+    if re.search(rf"^[0-9a-f]+ <{RECURSION}\.\S+>:", text, re.M):
+        yield "the compiler made specialised copies"
+    if loops_in(body, branch):
+        yield "there is a loop in it"
+
+
 def main():
     objdump, program = sys.argv[1:]
     machine, text = disassemble(objdump, program)
@@ -78,10 +93,15 @@ def main():
     faults = list(faults_of(text, machine))
     for fault in faults:
         print(f"{FUNCTION}: {fault}")
-    if faults:
-        print("\n".join(f"  {a:x}: {c}" for a, c in body_of(text, FUNCTION)))
+    recursion = list(faults_of_recursion(text, machine))
+    for fault in recursion:
+        print(f"{RECURSION}: {fault}")
+    for function in [FUNCTION] * bool(faults) + [RECURSION] * bool(recursion):
+        print("\n".join(f"  {a:x}: {c}" for a, c in body_of(text, function)))
+    if faults or recursion:
         return 1
     print(f"{FUNCTION}: a scalar loop with one multiplication, on a cache line ({machine})")
+    print(f"{RECURSION}: two calls of itself")
     return 0
 
 

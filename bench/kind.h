@@ -33,6 +33,7 @@ typedef struct bench_run {
     gbench_state *state;
     const bench_workload *workload;
     const bench_contestant *contestant;
+    bool quick;   /* the smaller sizes */
     int workers;  /* of the pool */
     size_t tasks; /* in a batch */
     void *pool;
@@ -58,14 +59,16 @@ struct bench_kind {
     const char *unit;
     double factor; /* from seconds, bytes or shares to the unit */
     enum bench_meaning meaning;
-    double least; /* for ratios, less than this is as good as this */
-    /* Can this contestant do that? */
-    bool (*can)(const bench_contestant *contestant, int workers);
+    double least;   /* for ratios, less than this is as good as this */
+    bool fork_join; /* a line of the fork-join table */
+    /* Can this contestant do that? A contestant without run_batch is asked only where fork_join is set. */
+    bool (*can)(const bench_contestant *contestant, const bench_workload *workload, int workers);
     void (*measure)(bench_run *run);
 };
 
 extern const bench_kind kind_squares, kind_futures_outside, kind_futures_inside, kind_producers,
-    kind_round_trip, kind_idle, kind_memory, kind_flat, kind_tree;
+    kind_round_trip, kind_idle, kind_memory, kind_flat, kind_tree, kind_forkjoin, kind_many,
+    kind_spawn, kind_fork_tree, kind_fork_flat, kind_fork_loop;
 
 /* The warm-up is over. Reads the counters. */
 void run_started(bench_run *run);
@@ -73,6 +76,9 @@ void run_started(bench_run *run);
 static inline bool run_is_bare(const bench_run *run) {
     return run->contestant == &contestant_bare;
 }
+
+/* Bare's measurement in every sweep: all of the iterations, a piece each thread. */
+void kind_measure_bare(bench_run *run);
 
 /* A batch of no-ops on the contestant, from the calling thread. */
 bench_batch kind_echo_batch(size_t tasks);

@@ -14,12 +14,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool can_outside(const bench_contestant *contestant, int workers) {
-    (void)workers;
+static bool can_outside(const bench_contestant *contestant, const bench_workload *workload,
+                        int workers) {
+    (void)workload, (void)workers;
     return contestant != &contestant_sequential;
 }
 
-static bool can_inside(const bench_contestant *contestant, int workers) {
+static bool can_inside(const bench_contestant *contestant, const bench_workload *workload,
+                       int workers) {
+    (void)workload;
     return contestant == &contestant_bare ||
            (contestant->run_inside != NULL && workers >= contestant->inside_workers);
 }

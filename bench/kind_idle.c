@@ -16,8 +16,8 @@ enum {
     SETTLE = 5000000
 };
 
-static bool can(const bench_contestant *contestant, int workers) {
-    (void)workers;
+static bool can(const bench_contestant *contestant, const bench_workload *workload, int workers) {
+    (void)workload, (void)workers;
     return contestant != &contestant_sequential;
 }
 

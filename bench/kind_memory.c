@@ -8,8 +8,8 @@
 #include "memory_probe.h"
 #include "workload.h"
 
-static bool can(const bench_contestant *contestant, int workers) {
-    (void)workers;
+static bool can(const bench_contestant *contestant, const bench_workload *workload, int workers) {
+    (void)workload, (void)workers;
     return contestant != &contestant_sequential && contestant != &contestant_bare;
 }
 

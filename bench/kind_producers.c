@@ -29,8 +29,8 @@ typedef struct producer {
     size_t tasks;
 } producer;
 
-static bool can(const bench_contestant *contestant, int workers) {
-    (void)workers;
+static bool can(const bench_contestant *contestant, const bench_workload *workload, int workers) {
+    (void)workload, (void)workers;
     return contestant != &contestant_sequential && contestant != &contestant_bare;
 }
 

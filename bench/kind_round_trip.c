@@ -29,8 +29,8 @@ enum { WARM_TRIPS = 20 };
 /* Whose turn it is; END ends the other thread. */
 enum { MINE, YOURS, END };
 
-static bool can(const bench_contestant *contestant, int workers) {
-    (void)workers;
+static bool can(const bench_contestant *contestant, const bench_workload *workload, int workers) {
+    (void)workload, (void)workers;
     return contestant != &contestant_sequential;
 }
 

@@ -12,8 +12,8 @@ enum {
     WARM_BATCH = 16  /* so that large batches warm up as long as small ones */
 };
 
-static bool can(const bench_contestant *contestant, int workers) {
-    (void)contestant, (void)workers;
+static bool can(const bench_contestant *contestant, const bench_workload *workload, int workers) {
+    (void)contestant, (void)workload, (void)workers;
     return true;
 }
 

@@ -15,13 +15,15 @@
 #include "kind.h"
 #include "workload.h"
 
-static bool can_flat(const bench_contestant *contestant, int workers) {
-    (void)workers;
+static bool can_flat(const bench_contestant *contestant, const bench_workload *workload,
+                     int workers) {
+    (void)workload, (void)workers;
     return contestant != &contestant_sequential;
 }
 
-static bool can_tree(const bench_contestant *contestant, int workers) {
-    (void)workers;
+static bool can_tree(const bench_contestant *contestant, const bench_workload *workload,
+                     int workers) {
+    (void)workload, (void)workers;
     return contestant == &contestant_bare || contestant->run_tree != NULL;
 }
 
@@ -37,7 +39,7 @@ static bench_batch uncut(const bench_run *run) {
                          .tasks = (size_t)run->workers};
 }
 
-static void measure_bare(bench_run *run) {
+void kind_measure_bare(bench_run *run) {
     bench_batch batch = uncut(run);
     run->wrong = run->contestant->run_batch(run->pool, &batch, run->memory);
     run_started(run);
@@ -55,7 +57,7 @@ static void measure_flat(bench_run *run) {
                          .tasks = run->tasks};
     run->scale = (double)run->workers / (double)run->tasks;
     if (run_is_bare(run)) {
-        measure_bare(run);
+        kind_measure_bare(run);
         return;
     }
     run->wrong = run->contestant->run_batch(run->pool, &batch, run->memory);
@@ -69,7 +71,7 @@ static void measure_tree(bench_run *run) {
     uint64_t expected = kernel_grain_expected(tree.n) * tree.leaves;
     run->scale = (double)run->workers / (double)run->tasks;
     if (run_is_bare(run)) {
-        measure_bare(run);
+        kind_measure_bare(run);
         return;
     }
     run->wrong = run->contestant->run_tree(&tree) != expected;

@@ -16,7 +16,7 @@
 #include <string.h>
 
 /* Lines that one row may give: three quantiles, or its own and both of METG. */
-enum { LINES_PER_ROW = 3, POINTS_MAX = 32 };
+enum { LINES_PER_ROW = 3, POINTS_MAX = 32, SWEEPS = 5 };
 
 static const bench_summary none = {(double)NAN, (double)NAN, (double)NAN};
 
@@ -25,10 +25,11 @@ static bench_line *add_line(bench_lines *lines, const race_row *row) {
     bench_line *line = &lines->lines[lines->length++];
     *line = (bench_line){.section = workload->kind->section,
                          .unit = workload->kind->unit,
+                         .fork_join = workload->kind->fork_join,
                          .work = (double)NAN,
                          .row = row};
-    snprintf(line->title, sizeof line->title, "%s", workload->title);
-    snprintf(line->key, sizeof line->key, "%s", workload->key);
+    snprintf(line->title, sizeof line->title, "%s", row->title);
+    snprintf(line->key, sizeof line->key, "%s", row->key);
     for (size_t c = 0; c < CONTESTANTS_MAX; c++) line->cells[c] = line->ratios[c] = none;
     return line;
 }
@@ -113,8 +114,8 @@ static void fill_efficiency(bench_line *line, const race_row *row) {
 static void add_quantile(bench_lines *lines, const race_row *row, double share, const char *name) {
     bench_line *line = add_line(lines, row);
     line->row = NULL;
-    snprintf(line->title, sizeof line->title, "%s, %s", row->workload->title, name);
-    snprintf(line->key, sizeof line->key, "%s/%s", row->workload->key, name);
+    snprintf(line->title, sizeof line->title, "%s, %s", row->title, name);
+    snprintf(line->key, sizeof line->key, "%s/%s", row->key, name);
     for (size_t c = 0; c < contestants_length; c++) {
         const bench_samples *samples = &row->cells[c].samples;
         if ((double)samples->length * (1 - share) < 0.999) continue;
@@ -129,7 +130,7 @@ static void add_quantile(bench_lines *lines, const race_row *row, double share, 
 /* The samples are sorted from here on. */
 static void add_distribution(bench_lines *lines, const race_row *row) {
     bench_line *line = add_line(lines, row);
-    snprintf(line->title, sizeof line->title, "%s, p50", row->workload->title);
+    snprintf(line->title, sizeof line->title, "%s, p50", row->title);
     fill_plain(line, row);
     for (size_t c = 0; c < contestants_length; c++)
         sort_figures(row->cells[c].samples.seconds, row->cells[c].samples.length);
@@ -193,13 +194,23 @@ static void fit_all(const sweep *all, double *fitted[CONTESTANTS_MAX]) {
     }
 }
 
+static const char *shape_of(const bench_kind *kind) {
+    return kind == &kind_flat        ? "flat"
+           : kind == &kind_tree      ? "tree"
+           : kind == &kind_fork_tree ? "fork tree"
+           : kind == &kind_fork_flat ? "fork flat"
+                                     : "fork loop";
+}
+
 static bench_line *add_metg_line(bench_lines *lines, const sweep *all, const char *what) {
     static const char section[] = "METG(50 %), ns of work in a task";
+    static const char section_of_forks[] = "METG(50 %) of forks, ns of work in each";
     const race_row *row = all->rows[0];
+    const bench_kind *kind = row->workload->kind;
     bench_line *line = add_line(lines, row);
-    const char *shape = row->workload->kind == &kind_flat ? "flat" : "tree";
+    const char *shape = shape_of(kind);
     line->row = NULL;
-    line->section = section;
+    line->section = kind->fork_join ? section_of_forks : section;
     line->unit = "ns";
     snprintf(line->title, sizeof line->title, "%s, %s", shape, what);
     snprintf(line->key, sizeof line->key, "metg/%s/%s", shape, what);
@@ -239,14 +250,25 @@ static void add_row(bench_lines *lines, const race_row *row) {
     }
 }
 
+/* Of one table. */
+static void add_rows(bench_lines *lines, const race_results *results, bool fork_join) {
+    for (size_t i = 0; i < results->rows_length; i++) {
+        const race_row *row = &results->rows[i];
+        if (row->turns > 0 && row->workload->kind->fork_join == fork_join) add_row(lines, row);
+    }
+}
+
 bool lines_make(const race_results *results, bench_lines *lines) {
-    *lines =
-        (bench_lines){calloc((results->rows_length + 2) * LINES_PER_ROW, sizeof(bench_line)), 0};
+    *lines = (bench_lines){
+        calloc((results->rows_length + SWEEPS) * LINES_PER_ROW, sizeof(bench_line)), 0};
     if (lines->lines == NULL) return false;
-    for (size_t i = 0; i < results->rows_length; i++)
-        if (results->rows[i].turns > 0) add_row(lines, &results->rows[i]);
+    add_rows(lines, results, false);
     add_metg(lines, results, &kind_flat);
     add_metg(lines, results, &kind_tree);
+    add_rows(lines, results, true);
+    add_metg(lines, results, &kind_fork_tree);
+    add_metg(lines, results, &kind_fork_flat);
+    add_metg(lines, results, &kind_fork_loop);
     return true;
 }
 

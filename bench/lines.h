@@ -14,10 +14,11 @@
 typedef struct bench_line {
     const char *section; /* the same pointer for all lines of one */
     const char *unit;
-    char title[64];
-    char key[64];
+    char title[80];
+    char key[80];
     bool more_is_better;
-    double work; /* of a sweep: nanoseconds of work in a task; else NAN */
+    bool fork_join; /* which table it is in */
+    double work;    /* of a sweep: nanoseconds of work in a task; else NAN */
     /* In the unit, one per contestant; NAN where there is none. */
     bench_summary cells[CONTESTANTS_MAX];
     /* How many times better filch is, in pairs of the same turn. */

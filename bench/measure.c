@@ -30,7 +30,7 @@ static void bark(int signal) {
 static void watch(const measurement *m) {
     snprintf(watchdog_text, sizeof watchdog_text,
              "\nfilch-bench: no end after %d s: %s, %s. It hangs, or the machine does.\n", WATCHDOG,
-             m->row->workload->title, contestants[m->contestant]->name);
+             m->row->title, contestants[m->contestant]->name);
     signal(SIGALRM, bark);
     alarm(WATCHDOG);
 }
@@ -72,6 +72,7 @@ void measure(gbench_state *state, void *context) {
     bench_run run = {.state = state,
                      .workload = m->row->workload,
                      .contestant = contestants[m->contestant],
+                     .quick = m->results->options->quick,
                      .workers = m->row->workers,
                      .tasks = m->row->tasks,
                      .memory = calloc(m->row->tasks, contestants[m->contestant]->handle_size + 1),

@@ -131,7 +131,7 @@ static const bench_contestant *find(const char *name) {
 int memory_probe_main(const char *name, const char *tasks) {
     memory_figures figures;
     probe p = {.contestant = find(name), .tasks = strtoul(tasks, NULL, 10)};
-    if (p.contestant == NULL || p.tasks == 0) {
+    if (p.contestant == NULL || p.contestant->run_batch == NULL || p.tasks == 0) {
         fprintf(stderr, "filch-bench: --memory wants a contestant and a number of tasks\n");
         return 2;
     }

@@ -14,7 +14,7 @@
 
 enum {
     MAX_THREADS = 4096, /* filch's own limit */
-    ROUNDS = 21,
+    ROUNDS = 14,
     QUICK_ROUNDS = 7, /* the least that a comparison is made with */
     MAX_ROUNDS = 1000
 };
@@ -27,8 +27,9 @@ static void usage(void) {
            "\n"
            "  --quick         fewer rounds, smaller batches: rough figures, soon\n"
            "  --rounds N      at most so many rounds (default: %d, with --quick %d)\n"
-           "  --threads N     workers of each pool, 1 to %d (default: the CPUs that this process\n"
-           "                  may use, here %d)\n"
+           "  --threads LIST  workers of each pool, 1 to %d; of several with commas between, the\n"
+           "                  fork-join rows run with each, the others with the most (default:\n"
+           "                  1 and the CPUs that this process may use, here %d)\n"
            "  --json FILE     also write each measurement to FILE, in Google Benchmark's format\n"
            "  --summary FILE  also write the figures of the table to FILE, for report.py\n"
            "  --filter TEXT   only rows whose title contains TEXT\n"
@@ -54,14 +55,45 @@ static bool parse_number(const char *text, int most, int *number) {
     return true;
 }
 
-static bool selects_something(const bench_options *options) {
-    for (size_t i = 0; i < workloads_length; i++)
-        if (options_select(options, workloads[i].title)) return true;
+/* One number, or several with commas between. */
+static bool parse_threads(const char *text, bench_options *options) {
+    options->threads = options->threads_length = 0;
+    for (const char *end; options->threads_length < OPTIONS_THREADS; text = end + 1) {
+        char number[16];
+        int *parsed = &options->threads_list[options->threads_length++];
+        end = text + strcspn(text, ",");
+        if ((size_t)(end - text) >= sizeof number) return false;
+        snprintf(number, sizeof number, "%.*s", (int)(end - text), text);
+        if (!parse_number(number, MAX_THREADS, parsed)) return false;
+        if (*parsed > options->threads) options->threads = *parsed;
+        if (*end == '\0') return true;
+    }
     return false;
 }
 
-static void list_rows(void) {
-    for (size_t i = 0; i < workloads_length; i++) puts(workloads[i].title);
+static void default_threads(bench_options *options) {
+    options->threads = machine_cpus();
+    if (options->threads > 1) options->threads_list[options->threads_length++] = 1;
+    options->threads_list[options->threads_length++] = options->threads;
+}
+
+static bool selects_something(const bench_options *options) {
+    bench_variant variant;
+    for (size_t i = 0; i < workloads_length; i++)
+        for (int j = 0; j < workload_variants(&workloads[i], options); j++) {
+            workload_variant(&workloads[i], options, j, &variant);
+            if (options_select(options, variant.title)) return true;
+        }
+    return false;
+}
+
+static void list_rows(const bench_options *options) {
+    bench_variant variant;
+    for (size_t i = 0; i < workloads_length; i++)
+        for (int j = 0; j < workload_variants(&workloads[i], options); j++) {
+            workload_variant(&workloads[i], options, j, &variant);
+            puts(variant.title);
+        }
 }
 
 /* What getopt_long found, one option at a time. OPTIONS_RUN: go on. */
@@ -72,12 +104,14 @@ static enum options_verdict take(int option, char **argv, int seen, bench_option
     case 's': options->summary = optarg; return OPTIONS_RUN;
     case 'f': options->filter = optarg; return OPTIONS_RUN;
     case 't':
-        if (parse_number(optarg, MAX_THREADS, &options->threads)) return OPTIONS_RUN;
-        return fail("--threads wants a number from 1 to 4096, not ", optarg);
+        if (parse_threads(optarg, options)) return OPTIONS_RUN;
+        return fail(
+            "--threads wants, or several with commas between, a number from 1 to 4096, not ",
+            optarg);
     case 'r':
         if (parse_number(optarg, MAX_ROUNDS, &options->rounds)) return OPTIONS_RUN;
         return fail("--rounds wants a number from 1 to 1000, not ", optarg);
-    case 'l': list_rows(); return OPTIONS_EXIT;
+    case 'l': list_rows(options); return OPTIONS_EXIT;
     case 'h': usage(); return OPTIONS_EXIT;
     case ':': return fail("a value is missing after ", argv[seen]);
     default: return fail("unknown option ", argv[seen]);
@@ -96,7 +130,8 @@ enum options_verdict options_parse(int argc, char **argv, bench_options *options
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
-    *options = (bench_options){.threads = machine_cpus()};
+    *options = (bench_options){.threads_length = 0};
+    default_threads(options);
     for (;;) {
         int seen = optind;
         int option = getopt_long(argc, argv, "+:h", known, NULL);

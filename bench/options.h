@@ -6,10 +6,15 @@
 
 #include <stdbool.h>
 
+/* How many numbers --threads takes. */
+enum { OPTIONS_THREADS = 16 };
+
 typedef struct bench_options {
-    bool quick;          /* fewer rounds, smaller batches */
-    int rounds;          /* at most */
-    int threads;         /* workers of each pool, 1 or more */
+    bool quick;  /* fewer rounds, smaller batches */
+    int rounds;  /* at most */
+    int threads; /* workers of each pool, 1 or more: the most of the list */
+    int threads_list[OPTIONS_THREADS];
+    int threads_length;
     const char *json;    /* file to write every measurement to; NULL: none */
     const char *summary; /* file to write the condensed figures to; NULL: none */
     const char *filter;  /* only rows whose title contains this; NULL: all */

@@ -3,14 +3,14 @@
  * Flow: race_run plans every measurement before the first one runs, since gbench.h runs a list.
  * Google Benchmark then calls step() for one after the other, and store() with each result.
  *
- * Order: a round is every row once, but for long ones, which take part in every third or seventh. A
+ * Order: a round is every row once, but for long ones, which take part in every second or seventh. A
  * row is a few turns, in each of which every contestant is measured once, within tens of milliseconds
  * of the others: what slows the machine down for a while then slows all of them down, and ratios are
  * taken within a turn. The order of the contestants changes from turn to turn through both directions
  * of every rotation, so that nobody always follows the same one.
  *
- * Time: a round that would probably end after the limit is not begun, and the rest of the list is
- * skipped. So every row has figures of whole rounds only.
+ * Time: a round that would probably end after the limit, by what its rows have taken before, is not begun,
+ * and the rest of the list is skipped. So every row has figures of whole rounds only.
  *
  * Not here: what a measurement is (measure.c, kind.h), how figures are condensed (lines.c).
  *
@@ -28,35 +28,65 @@
 #include <string.h>
 
 enum {
-    LIMIT = 240,     /* seconds after which no round is begun: five minutes with the build */
-    QUICK_LIMIT = 40 /* one minute */
+    LIMIT = 245,     /* seconds: five minutes with the build */
+    QUICK_LIMIT = 50 /* one minute */
 };
 
 static struct {
-    double began;       /* the race */
-    double round_began; /* the running round */
-    double longest;     /* round so far, seconds */
-    bool over;          /* the time is up */
+    double began;      /* the race */
+    race_row *row;     /* whose measurement runs */
+    double step_began; /* that measurement */
+    bool over;         /* the time is up */
 } pace;
+
+/* How many rounds the row takes part in, of the first so many. */
+static int rounds_of(const race_results *results, const race_row *row, int rounds) {
+    int every = (int)workload_size(results->options, row->workload->every);
+    return (rounds + every - 1) / every;
+}
+
+static bool takes_part(const race_results *results, const race_row *row, int round) {
+    return rounds_of(results, row, round + 1) > rounds_of(results, row, round);
+}
+
+/* The time since the last step is the last row's. */
+static void account(race_row *next) {
+    double now = kind_now();
+    if (pace.row != NULL) pace.row->seconds += now - pace.step_began;
+    pace.row = next;
+    pace.step_began = now;
+}
+
+/* How long the round will take: of each of its rows, the most that it took so far. */
+static double predict(race_results *results, int round) {
+    double sum = 0;
+    for (size_t i = 0; i < results->rows_length; i++) {
+        race_row *row = &results->rows[i];
+        if (row->seconds > row->longest) row->longest = row->seconds;
+        row->seconds = 0;
+        if (takes_part(results, row, round)) sum += row->longest;
+    }
+    return sum;
+}
 
 /* Called before the first measurement of a round. */
 static void begin_round(race_results *results, int round) {
-    double now = kind_now(), limit = results->options->quick ? QUICK_LIMIT : LIMIT;
-    if (round > 0 && now - pace.round_began > pace.longest) pace.longest = now - pace.round_began;
-    pace.round_began = now;
-    pace.over = round > 0 && now - pace.began + pace.longest > limit;
+    double limit = results->options->quick ? QUICK_LIMIT : LIMIT;
+    double end = kind_now() - pace.began + predict(results, round);
+    pace.over = round > 0 && end > limit;
     if (!pace.over) results->rounds = round + 1;
 }
 
 static void step(gbench_state *state, void *context) {
     measurement *m = context;
     race_results *results = m->results;
+    account(m->row);
     if (!pace.over && m->round == results->rounds) begin_round(results, m->round);
     if (pace.over || results->failed) {
         gbench_skip(state);
         return;
     }
-    progress_step(m->round, m->row->workload->title, contestants[m->contestant]->name);
+    progress_step(m->round, m->row->title, contestants[m->contestant]->name);
     measure(state, m);
 }
 
@@ -69,7 +99,7 @@ static void store(const gbench_result *result) {
     m->row->turns = (size_t)m->turn + 1;
     if (result->error == NULL || results->failed) return;
     results->failed = true;
-    snprintf(results->error, sizeof results->error, "%s, %s: %s", m->row->workload->title,
+    snprintf(results->error, sizeof results->error, "%s, %s: %s", m->row->title,
              contestants[m->contestant]->name, result->error);
 }
 
@@ -82,7 +112,7 @@ static size_t contestant_at(int turn, size_t place) {
 
 static void add_measurement(measurement *m, int turns) {
     char name[160];
-    snprintf(name, sizeof name, "%s/%s", m->row->workload->key, contestants[m->contestant]->name);
+    snprintf(name, sizeof name, "%s/%s", m->row->key, contestants[m->contestant]->name);
     for (char *c = name; *c != '\0'; c++)
         if (*c == ' ') *c = '_';
     gbench_add(&(gbench_measurement){.name = name,
@@ -93,17 +123,11 @@ static void add_measurement(measurement *m, int turns) {
                                      .repetitions = turns});
 }
 
-/* How many rounds the row takes part in, of the first so many. */
-static int rounds_of(const race_results *results, const race_row *row, int rounds) {
-    int every = (int)workload_size(results->options, row->workload->every);
-    return (rounds + every - 1) / every;
-}
-
 /* One row in one round; the rest of the list. With NULL it only counts. */
 static size_t plan_row(race_results *results, race_row *row, int round, measurement *list) {
     size_t length = 0;
     int before = rounds_of(results, row, round), per_round = row->workload->turns;
-    if (rounds_of(results, row, round + 1) == before) return 0;
+    if (!takes_part(results, row, round)) return 0;
     for (int turn = before * per_round; turn < (before + 1) * per_round; turn++)
         for (size_t place = 0; place < contestants_length; place++) {
             size_t c = contestant_at(turn, place);
@@ -128,16 +152,19 @@ static size_t plan(race_results *results, measurement *list) {
 }
 
 /* Room for the figures of one row. */
-static bool make_row(race_results *results, const bench_workload *workload, race_row *row) {
+static bool make_row(race_results *results, const bench_workload *workload,
+                     const bench_variant *variant, race_row *row) {
     const bench_options *options = results->options;
     *row = (race_row){.workload = workload,
-                      .workers = workload_workers(workload, options),
-                      .tasks = workload_tasks(workload, options),
+                      .workers = variant->workers,
+                      .tasks = workload_tasks(workload, options, variant->workers),
                       .batches = workload_size(options, workload->batches),
                       .cells = calloc(contestants_length, sizeof row->cells[0])};
+    snprintf(row->title, sizeof row->title, "%s", variant->title);
+    snprintf(row->key, sizeof row->key, "%s", variant->key);
     size_t turns = (size_t)rounds_of(results, row, options->rounds) * (size_t)workload->turns;
     for (size_t c = 0; row->cells != NULL && c < contestants_length; c++) {
-        if (!workload_has(workload, options, contestants[c])) continue;
+        if (!workload_has(workload, row->workers, contestants[c])) continue;
         row->cells[c].figure = calloc(turns, sizeof(double));
         row->cells[c].cpu = calloc(turns, sizeof(double));
         if (row->cells[c].figure == NULL || row->cells[c].cpu == NULL) return false;
@@ -146,12 +173,17 @@ static bool make_row(race_results *results, const bench_workload *workload, race
 }
 
 static bool make_rows(race_results *results) {
-    results->rows = calloc(workloads_length, sizeof results->rows[0]);
+    const bench_options *options = results->options;
+    bench_variant variant;
+    results->rows = calloc(workloads_length * OPTIONS_THREADS, sizeof results->rows[0]);
     if (results->rows == NULL) return false;
     for (size_t i = 0; i < workloads_length; i++)
-        if (options_select(results->options, workloads[i].title) &&
-            !make_row(results, &workloads[i], &results->rows[results->rows_length++]))
-            return false;
+        for (int j = 0; j < workload_variants(&workloads[i], options); j++) {
+            workload_variant(&workloads[i], options, j, &variant);
+            if (options_select(options, variant.title) &&
+                !make_row(results, &workloads[i], &variant, &results->rows[results->rows_length++]))
+                return false;
+        }
     return true;
 }
 

@@ -24,10 +24,13 @@ typedef struct race_cell {
 typedef struct race_row {
     const bench_workload *workload;
     int workers;
+    char title[64], key[64];
     size_t tasks;    /* in a batch */
     int64_t batches; /* in a measurement */
     size_t turns;    /* that have been measured, in all rounds together */
     race_cell *cells;
+    double seconds; /* that it took in the running round, with all that belongs to it */
+    double longest; /* the most that it took in a round */
 } race_row;
 
 typedef struct race_results {

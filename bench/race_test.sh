@@ -34,7 +34,7 @@ every_row_has_a_line() {
     done
 }
 is_json() { python3 -c 'import json, sys; json.load(open(sys.argv[1]))' "$1"; }
-has_all_plots() { [ "$(grep -o '<svg class="wide"' "$out/index.html" | wc -l)" -eq 8 ]; }
+has_all_plots() { [ "$(grep -o '<svg class="wide"' "$out/index.html" | wc -l)" -eq 22 ]; }
 loads_nothing() { ! grep -qE '(src|href)=|@import|url\(["h]' "$out/index.html"; }
 
 check 'the race ends with right results' race

@@ -7,6 +7,8 @@
  * SPDX-License-Identifier: MIT */
 #include "report.h"
 
+#include "report_forkjoin.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -60,17 +62,38 @@ static int ratio_width(size_t c) {
     return contestants[c] == &contestant_naive ? SPREAD_RATIO : RATIO;
 }
 
-static void print_heading(void) {
-    int ratios = 0;
-    for (size_t c = 0; c < contestants_length; c++)
-        if (is_compared(c)) ratios += ratio_width(c);
-    printf("%-*s%*s%*s\n", TITLE, "", (int)contestants_length * FIGURE, "", ratios,
+/* One of the two tables, of futures and of fork-join, and who is in it. */
+typedef struct table {
+    bool fork_join;
+    size_t lines;
+    bool shown[CONTESTANTS_MAX];
+} table;
+
+static table find_table(const bench_lines *lines, bool fork_join) {
+    table found = {.fork_join = fork_join};
+    for (size_t i = 0; i < lines->length; i++) {
+        const bench_line *line = &lines->lines[i];
+        if (line->fork_join != fork_join) continue;
+        found.lines++;
+        for (size_t c = 0; c < contestants_length; c++)
+            found.shown[c] = found.shown[c] || isfinite(line->cells[c].median);
+    }
+    return found;
+}
+
+static void print_heading(const table *own) {
+    int figures = 0, ratios = 0;
+    for (size_t c = 0; c < contestants_length; c++) {
+        if (own->shown[c]) figures += FIGURE;
+        if (own->shown[c] && is_compared(c)) ratios += ratio_width(c);
+    }
+    printf("%-*s%*s%*s\n", TITLE, own->fork_join ? "FORK AND JOIN" : "FUTURES", figures, "", ratios,
            "how many times better is filch than");
     printf("%-*s", TITLE, "");
     for (size_t c = 0; c < contestants_length; c++)
-        printf("%*s%*s", FIGURE - 5, contestants[c]->name, 5, "");
+        if (own->shown[c]) printf("%*s%*s", FIGURE - 5, contestants[c]->name, 5, "");
     for (size_t c = 0; c < contestants_length; c++)
-        if (is_compared(c)) printf("%*s", ratio_width(c), contestants[c]->name);
+        if (own->shown[c] && is_compared(c)) printf("%*s", ratio_width(c), contestants[c]->name);
     putchar('\n');
 }
 
@@ -86,11 +109,12 @@ static void print_title(const bench_line *line) {
     printf("  %-*s", TITLE - 2, text);
 }
 
-static void print_line(const bench_line *line) {
+static void print_line(const table *own, const bench_line *line) {
     print_title(line);
-    for (size_t c = 0; c < contestants_length; c++) print_figure(&line->cells[c]);
     for (size_t c = 0; c < contestants_length; c++)
-        if (is_compared(c))
+        if (own->shown[c]) print_figure(&line->cells[c]);
+    for (size_t c = 0; c < contestants_length; c++)
+        if (own->shown[c] && is_compared(c))
             print_ratio(&line->ratios[c], ratio_width(c), contestants[c] == &contestant_naive);
     putchar('\n');
 }
@@ -108,6 +132,7 @@ static void print_verdict(const bench_lines *lines, size_t c, bool names) {
         all++;
         good += is_good(&lines->lines[i].ratios[c]);
     }
+    if (all == 0) return;
     printf("filch is ahead of %s, or level with it, in %zu of %zu lines", contestants[c]->name,
            good, all);
     for (size_t i = 0; names && i < lines->length; i++) {
@@ -126,18 +151,29 @@ static void print_disturbance(const race_results *results) {
            share > 5 ? ": too much, the machine should be idle" : "");
 }
 
+static void print_table(const bench_lines *lines, bool fork_join) {
+    const char *section = "";
+    table own = find_table(lines, fork_join);
+    if (own.lines == 0) return;
+    putchar('\n');
+    print_heading(&own);
+    for (size_t i = 0; i < lines->length; i++) {
+        const bench_line *line = &lines->lines[i];
+        if (line->fork_join != fork_join) continue;
+        if (strcmp(line->section, section) != 0) puts(line->section);
+        section = line->section;
+        print_line(&own, line);
+    }
+}
+
 void report_table(const race_results *results, const bench_lines *lines) {
     int workers = results->options->threads;
-    const char *section = "";
-    printf("run       %d worker%s unless the line says otherwise, %d round%s, %.0f s%s\n\n",
-           workers, workers == 1 ? "" : "s", results->rounds, results->rounds == 1 ? "" : "s",
+    printf("run       %d worker%s unless the line says otherwise, %d round%s, %.0f s%s\n", workers,
+           workers == 1 ? "" : "s", results->rounds, results->rounds == 1 ? "" : "s",
            results->seconds, results->options->quick ? ", --quick: smaller batches" : "");
-    print_heading();
-    for (size_t i = 0; i < lines->length; i++) {
-        if (strcmp(lines->lines[i].section, section) != 0) puts(lines->lines[i].section);
-        section = lines->lines[i].section;
-        print_line(&lines->lines[i]);
-    }
+    print_table(lines, false);
+    print_table(lines, true);
+    report_forkjoin(results);
     puts(
         "\nMedians; ± is half the distance between the quartiles. A ratio is taken within each\n"
         "turn; in brackets are its quartiles. `bare` is what the machine allows. Every result was\n"
@@ -166,28 +202,50 @@ static void print_cpu(const race_row *row, size_t c) {
     printf("%*.*f", CPU, cpu < 0.00995 ? 4 : cpu < 0.0995 ? 3 : decimals(cpu), cpu);
 }
 
-static void print_causes_of(const race_row *row) {
+static void print_causes_of(const race_row *row, const bool *shown) {
     const bench_counters *total = &row->cells[contestants_index(subject)].counters;
     double batches = (double)row->turns * (double)row->batches;
-    printf("  %-*s", TITLE - 2, row->workload->title);
-    for (size_t c = 0; c < contestants_length; c++) print_cpu(row, c);
+    printf("  %-*s", TITLE - 2, row->title);
+    for (size_t c = 0; c < contestants_length; c++)
+        if (shown[c]) print_cpu(row, c);
 #define PRINT(field, title) print_count((double)total->field / batches, COUNT);
     BENCH_COUNTERS(PRINT)
 #undef PRINT
     putchar('\n');
 }
 
-void report_causes(const race_results *results) {
-    int width = (int)contestants_length * CPU;
+static void print_causes_heading(const bool *shown) {
+    int width = 0;
+    for (size_t c = 0; c < contestants_length; c++) width += shown[c] ? CPU : 0;
     printf("\n%-*s%-*s%s\n", TITLE, "", width, "     CPU milliseconds per batch",
            "    filch's counters per batch");
     printf("%-*s", TITLE, "");
-    for (size_t c = 0; c < contestants_length; c++) printf("%*s", CPU, contestants[c]->name);
+    for (size_t c = 0; c < contestants_length; c++)
+        if (shown[c]) printf("%*s", CPU, contestants[c]->name);
 #define HEAD(field, title) printf("%*s", COUNT, title);
     BENCH_COUNTERS(HEAD)
 #undef HEAD
     putchar('\n');
-    for (size_t i = 0; i < results->rows_length; i++)
-        if (results->rows[i].turns > 0 && results->rows[i].workload->kind != &kind_memory)
-            print_causes_of(&results->rows[i]);
+}
+
+/* Of the rows of one table. */
+static void print_causes(const race_results *results, bool fork_join) {
+    bool shown[CONTESTANTS_MAX] = {false}, any = false;
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < results->rows_length; i++) {
+            const race_row *row = &results->rows[i];
+            const bench_kind *kind = row->workload->kind;
+            if (row->turns == 0 || kind == &kind_memory || kind->fork_join != fork_join) continue;
+            any = true;
+            for (size_t c = 0; c < contestants_length; c++)
+                shown[c] = shown[c] || row->cells[c].cpu != NULL;
+            if (pass == 1) print_causes_of(row, shown);
+        }
+        if (pass == 0 && any) print_causes_heading(shown);
+    }
+}
+
+void report_causes(const race_results *results) {
+    print_causes(results, false);
+    print_causes(results, true);
 }

@@ -17,7 +17,7 @@ import sys
 from html import escape
 
 sys.dont_write_bytecode = True
-from report_plot import (bar_plot, dot_plot, efficiency_plot, number, tail_plot)  # noqa: E402
+from report_plot import (bar_plot, dot_plot, efficiency_plot, number, tail_plot, threads_plot)  # noqa: E402
 
 WIDE, NARROW = 620, 350
 
@@ -118,7 +118,63 @@ def efficiency(summary, shape, title, caption):
     for n, line in sizes:
         for name, (low, value, high) in summary.cells(line).items():
             series.setdefault(name, []).append((n * iteration, value, low, high))
+    if not series:
+        return ''
     return figure(lambda width, key: efficiency_plot(width, series, shape + key, title), title, caption)
+
+
+def forks_of(summary, prefix='forkjoin/'):
+    """The lines of workloads that ran with several numbers of workers, by workload, in order."""
+    found = {}
+    for line in summary.starting(prefix):
+        parts = line['key'].split('/')
+        if len(parts) == 3:
+            found.setdefault(line['title'].rsplit(', workers', 1)[0], []).append((int(parts[2]), line))
+    return found
+
+
+def times(summary):
+    """For each workload, its time against the number of workers."""
+    figures = []
+    for i, (title, lines) in enumerate(forks_of(summary).items()):
+        series = {}
+        for workers, line in lines:
+            for name, (low, value, high) in summary.cells(line).items():
+                series.setdefault(name, []).append((workers, value, low, high))
+        if series:
+            figures.append(figure(
+                lambda width, key, s=series, t=title, i=i: threads_plot(width, s, 'time%d%s' % (i, key), t),
+                title, 'Time of one job. sequential: its twin without tasks.'))
+    return figures
+
+
+def scaling(summary):
+    """Speed-up and parallel efficiency, and what many workers cost."""
+    names = [n for n in summary.names if n not in ('sequential', 'bare')]
+    rows = []
+    for title, lines in forks_of(summary).items():
+        for workers, line in lines:
+            cells = summary.cells(line)
+            if 'sequential' in cells:
+                ups = {n: cells['sequential'][1] / c[1] for n, c in cells.items()}
+                rows.append((line['title'], {n: '%s <small>%.0f %%</small>' % (number(u), u / workers * 100)
+                                             for n, u in ups.items()}))
+    for title, lines in forks_of(summary, 'many/').items():
+        if len(lines) == 2:
+            (few, before), (many, after) = lines
+            cells, base = summary.cells(after), summary.cells(before)
+            rows.append(('%s: time of %d workers / of %d' % (title, many, few),
+                         {n: number(c[1] / base[n][1]) for n, c in cells.items() if n in base}))
+    if not rows:
+        return ''
+    shown = [n for n in names if any(n in cells for _, cells in rows)]
+    head = ''.join('<th>%s</th>' % escape(n) for n in shown)
+    text = ''.join('<tr><td>%s</td>%s</tr>' % (
+        escape(title), ''.join('<td>%s</td>' % cells.get(n, '–') for n in shown)) for title, cells in rows)
+    return ('<h2>Speed-up</h2><p>Over the sequential twin; in small letters, divided by the number of workers. '
+            'A dash: it cannot run that, because a task that waits blocks its worker, or because it has '
+            'no such thing.</p><div class="scroll"><table><thead><tr><th></th>%s</tr></thead>'
+            '<tbody>%s</tbody></table></div>' % (head, text))
 
 
 def tail(summary, key, title, caption):
@@ -171,7 +227,9 @@ def tiles(summary):
              tile(summary, 'futures/inside/2', 'A future from inside, 2 workers'),
              tile(summary, 'round_trip/hot', 'Round trip, hot, median'),
              tile(summary, 'metg/flat/fitted', 'METG(50 %), flat'),
-             tile(summary, 'metg/tree/fitted', 'METG(50 %), tree')]
+             tile(summary, 'metg/tree/fitted', 'METG(50 %), tree'),
+             tile(summary, 'spawn/1', 'A fork of fib, one worker'),
+             tile(summary, 'metg/fork tree/fitted', 'METG(50 %), tree of forks')]
     return '<div class="tiles">%s</div>' % ''.join(found) if any(found) else ''
 
 
@@ -195,18 +253,23 @@ def ratio(summary, line, name):
     return '<td>%s%s</td>' % (number(value), spread)
 
 
-def table(summary):
-    compared = [n for n in summary.names if n not in ('filch', 'bare')]
-    head = ''.join('<th>%s</th>' % escape(n) for n in summary.names)
+def table(summary, fork_join):
+    """One of the two tables, with the columns of those who are in it."""
+    lines = [line for line in summary.lines if line['fork_join'] == fork_join]
+    if not lines:
+        return ''
+    names = [n for n in summary.names if any(n in summary.cells(line) for line in lines)]
+    compared = [n for n in names if n not in ('filch', 'bare')]
+    head = ''.join('<th>%s</th>' % escape(n) for n in names)
     head += ''.join('<th>filch better<br>than %s</th>' % escape(n) for n in compared)
     rows, last = [], None
-    for line in summary.lines:
+    for line in lines:
         if line['section'] != last:
             last = line['section']
             rows.append('<tr class="section"><td colspan="%d"><span>%s</span></td></tr>' % (
-                1 + len(summary.names) + len(compared), escape(last)))
+                1 + len(names) + len(compared), escape(last)))
         rows.append('<tr><td>%s</td>%s%s</tr>' % (
-            escape(line['title']), ''.join(cell(summary, line, n) for n in summary.names),
+            escape(line['title']), ''.join(cell(summary, line, n) for n in names),
             ''.join(ratio(summary, line, n) for n in compared)))
     return ('<div class="scroll"><table><thead><tr><th></th>%s</tr></thead><tbody>%s</tbody></table></div>'
             % (head, ''.join(rows)))
@@ -272,9 +335,22 @@ def body(summary):
                       'In per cent of a core, above the same loop without the pool.'),
                  bars(speed_ups(summary), '×', 'Sums of squares, speed-up over the sequential loop',
                       'bare is the ceiling: two virtual CPUs are not always two cores.')]),
+        section('Fork and join',
+                'Workloads whose tasks wait for tasks, and loops; the time of one job against the number of '
+                'workers.', times(summary)),
+        scaling(summary),
+        section('How small may a fork be?',
+                'The same work cut into forks and iterations, as above for futures.',
+                [efficiency(summary, 'fork_tree', 'Tree of forks', 'Each fork halves its range.'),
+                 efficiency(summary, 'fork_flat', 'Flat forks', 'One task forks all, and joins them.'),
+                 efficiency(summary, 'fork_loop', 'Loop with grain 1', "The library's own loop, one "
+                            'iteration at a time.'),
+                 dots(summary, ('spawn/',), 'ns per spawn', 'A fork of fib, one worker',
+                      'fib without a cut-off: the time of all, divided by the number of forks. '
+                      'sequential: of calls.')]),
         '<h2>All figures</h2><p>Medians; ± is half the distance between the quartiles. Ratios are taken '
         'within turns; in brackets their quartiles. bench/README.md says what each line means.</p>',
-        table(summary),
+        table(summary, False), table(summary, True),
         '<h2>What filch counted</h2><p>Per batch. Stolen counts tasks; an attempt, at a queue that was not '
         'empty, may take several, and failed if another thread was faster. Remote frees are futures whose '
         'memory another thread gave back than the one that allocates there.</p>',

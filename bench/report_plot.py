@@ -20,6 +20,9 @@ STYLES = {
     'naive pool': ('#0072b2', 'square', ''),
     'oneTBB': ('#009e73', 'triangle', ''),
     'GLib': ('#b0508a', 'diamond', ''),
+    'libgomp': ('#56b4e9', 'square', '6 2'),
+    'libomp': ('#a07800', 'triangle', '6 2'),
+    'rayon': ('#7a3db8', 'diamond', '1 3'),
     'bare': ('#555555', 'bar', '5 3'),
     'sequential': ('#999999', 'bar', '2 2'),
 }
@@ -178,6 +181,27 @@ def tail_plot(width, series, key, title):
             if any(abs(1 - share - mark) < mark / 20 for mark in (0.5, 0.1, 0.01, 0.001)):
                 hint = '%s: %g %% take longer than %s' % (name, (1 - share) * 100, si(value))
                 plot.point(x(value), y(1 - share), name, hint)
+    return plot
+
+
+def threads_plot(width, series, key, title):
+    """series: name -> [(workers, milliseconds, lower, upper)]; both axes logarithmic."""
+    plot = Plot(width, 250, title)
+    names = [n for n in STYLES if n in series]
+    top = 10 + plot.legend(names, 52, 14)
+    points = [p for name in names for p in series[name]]
+    workers = sorted({p[0] for p in points})
+    x = Axis(workers[0] / 1.25, workers[-1] * 1.25, 52, width - 12, log=True)
+    y = Axis(min(p[1] for p in points) / 1.4, max(p[1] for p in points) * 1.4, 210, top, log=True)
+    within = (1, 2, 5) if y.high - y.low < 2 else (1,)
+    frame(plot, x, y, [(w, '%d' % w) for w in workers],
+          [(v, si(v * 1e-3)) for v in y.decades(within)])
+    plot.text((x.start + x.end) / 2, plot.height - 6, 'workers', 'middle')
+    plot.clip(key, x.start, y.end - 6, x.end + 6, y.start + 6)
+    for name in names:
+        plot.curve([(x(w), y(value)) for w, value, _, _ in series[name]], name, key)
+        for w, value, _, _ in series[name]:
+            plot.point(x(w), y(value), name, '%s, %d workers: %s' % (name, w, si(value * 1e-3)))
     return plot
 
 

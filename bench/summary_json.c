@@ -106,8 +106,8 @@ static void put_line(FILE *file, const bench_line *line) {
     put_text(file, line->key);
     fputs(", \"unit\": ", file);
     put_text(file, line->unit);
-    fprintf(file,
-            ", \"more_is_better\": %s, \"work_ns\": ", line->more_is_better ? "true" : "false");
+    fprintf(file, ", \"more_is_better\": %s, \"fork_join\": %s, \"work_ns\": ",
+            line->more_is_better ? "true" : "false", line->fork_join ? "true" : "false");
     put_number(file, line->work);
     if (line->row != NULL)
         fprintf(file, ", \"turns\": %zu, \"tasks\": %zu, \"workers\": %d", line->row->turns,
@@ -142,9 +142,9 @@ static void put_samples(FILE *file, const bench_samples *samples) {
 
 static void put_distribution(FILE *file, const race_row *row) {
     fputs("    {\"key\": ", file);
-    put_text(file, row->workload->key);
+    put_text(file, row->key);
     fputs(", \"title\": ", file);
-    put_text(file, row->workload->title);
+    put_text(file, row->title);
     fputs(",\n     \"quantiles\": [", file);
     for (size_t c = 0; c < contestants_length; c++) {
         if (c > 0) fputs(",\n      ", file);
