@@ -202,23 +202,24 @@ static int run_tree(void *arg, void *result) {
 
 /* Loops ------------------------------------------------------------------------------------------ */
 
-#ifdef BENCH_FILCH_LOOPS
 static int squares_body(int64_t begin, int64_t end, void *context, void *value) {
     (void)context;
     *(uint64_t *)value += fj_squares(begin, end);
     return 0;
 }
 
-static int add(void *left, const void *right, void *context) {
+static void add(void *left, const void *right, void *context) {
     (void)context;
     *(uint64_t *)left += *(const uint64_t *)right;
-    return 0;
 }
 
 static uint64_t squares(void *pool, const fj_job *job) {
     const uint64_t zero = 0;
-    const filch_reduction sum = {
-        .size = sizeof zero, .identity = &zero, .body = squares_body, .combine = add};
+    filch_reduction sum = FILCH_REDUCTION_INIT;
+    sum.size = sizeof zero;
+    sum.identity = &zero;
+    sum.body = squares_body;
+    sum.combine = add;
     uint64_t result = 0;
     int code = filch_parallel_reduce((filch_executor *)pool, 0, (int64_t)job->n, 0, &sum, &result);
     return code == 0 ? result : UINT64_MAX;
@@ -256,13 +257,10 @@ static uint64_t opaque(void *pool, const fj_job *job) {
 static uint64_t each_leaf(void *pool, const fj_job *job) {
     return loop(pool, job, job->leaves, 1, leaves_body);
 }
-#endif
 
-#ifdef BENCH_FILCH_SORT
 static uint64_t sort_keys(void *pool, const fj_job *job) {
     return (uint64_t)filch_parallel_sort_uint64((filch_executor *)pool, job->keys, (size_t)job->n);
 }
-#endif
 
 /* The table -------------------------------------------------------------------------------------- */
 
@@ -286,16 +284,12 @@ const fj_ports forkjoin_filch = {{
     [FJ_UTS] = uts_port,
     [FJ_MATMUL] = matmul_port,
     [FJ_CILKSORT] = cilksort_port,
-#ifdef BENCH_FILCH_LOOPS
     [FJ_SQUARES] = squares,
     [FJ_UNEVEN] = uneven,
     [FJ_TRIAD] = triad,
     [FJ_OPAQUE] = opaque,
     [FJ_LOOP] = each_leaf,
-#endif
-#ifdef BENCH_FILCH_SORT
     [FJ_SORT] = sort_keys,
-#endif
     [FJ_TREE] = tree_port,
     [FJ_FLAT] = flat_port,
 }};
