@@ -34,10 +34,22 @@ static inline bool filch__park_cancel(struct filch__parker *p) {
            FILCH__PARKED; /* P4 -> P1; P4 <- P1 */
 }
 
+/* Owner, after prepare: has nobody unparked it yet? */
+static inline bool filch__park_is_prepared(struct filch__parker *p) {
+    return load_acquire(&p->word) == FILCH__PARKED; /* P2 <- P1 */
+}
+
 /* Owner, after prepare: sleeps until an unpark. */
 static inline void filch__park_sleep(struct filch__parker *p) {
     while (load_acquire(&p->word) == FILCH__PARKED) /* P2 <- P1 */
         filch__futex_wait(&p->word, FILCH__PARKED, FILCH_FOREVER);
+}
+
+/* The same, but not past the deadline: then the sleep goes on, and its owner cancels it, or sleeps again. */
+static inline void filch__park_sleep_until(struct filch__parker *p, int64_t deadline) {
+    while (load_acquire(&p->word) == FILCH__PARKED && /* P2 <- P1 */
+           filch__futex_wait(&p->word, FILCH__PARKED, deadline))
+        continue;
 }
 
 /* Anybody: ends the owner's sleep. False if it is not parked. */

@@ -17,14 +17,25 @@
 bool filch__crew_sees_work(struct filch__pool *p) {
     if (!filch__stack_is_empty(&p->injector)) return true;
     uint32_t n = filch__pool_workers(p);
-    bool forks = filch__crew_forks(p);
+    bool forks = filch__crew_forks(p) && filch__crew_may_grow(p);
     for (uint32_t i = 0; i < n; i++) {
         struct filch__worker *w = filch__pool_slot(p, i);
         if (w == NULL) continue;
         if (!filch__deque_is_empty(&w->local) || !filch__deque_is_empty(&w->inbound)) return true;
-        if (forks && w->lane.slots != NULL && filch__lane_has_any(&w->lane)) return true;
+        if (forks && filch__worker_has_frames(w)) return true;
     }
     return false;
+}
+
+uint64_t filch__crew_sum_of_frames(struct filch__pool *p) {
+    uint64_t sum = 0;
+    uint32_t n = filch__pool_workers(p);
+    for (uint32_t i = 0; i < n; i++) {
+        struct filch__worker *w = filch__pool_slot(p, i);
+        if (w != NULL && filch__worker_has_frames(w))
+            sum = sum * 31 + filch__lane_state(&w->lane) + i + 1;
+    }
+    return sum;
 }
 
 cold static void ask(struct filch__pool *p) {
@@ -140,6 +151,21 @@ cold void filch__crew_call(struct filch__pool *p) {
         /* Who took the work that was published needs nobody's help. After the word was read: else a worker
          * could wake up by itself, take it and be busy in between, and look as if it were busy since. */
         if (what == WAKE_NOBODY || !filch__crew_sees_work(p)) return;
+    } while (!sleep_commit(&p->sleep, &word, what));
+    if (what == WAKE_START)
+        start_or_give_up(p);
+    else
+        filch__crew_unpark_one(p);
+}
+
+cold void filch__crew_watch(struct filch__pool *p) {
+    uint64_t word = sleep_read(&p->sleep);
+    enum filch__wake what;
+    if (load_relaxed(&p->sentinel) != 0 || filch__crew_sum_of_frames(p) == 0)
+        return; /* relaxed: a hint */
+    do {
+        what = sleep_decide(&p->sleep, word, true);
+        if (what == WAKE_NOBODY) return;
     } while (!sleep_commit(&p->sleep, &word, what));
     if (what == WAKE_START)
         start_or_give_up(p);

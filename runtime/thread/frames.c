@@ -70,15 +70,19 @@ static bool run_at_once(struct filch__worker *w, filch_slot *slot) {
     return false;
 }
 
-/* With workers that sleep, each fork looks. The word is read after the limit was set, so that who goes to sleep later asks
- * later. */
+/* With CPUs that nobody uses each fork looks. The word is read after the limit was set, so that who goes to sleep later
+ * asks later. */
 static void set_limit(struct filch__worker *w) {
-    struct filch__sleep *s = &w->pool->sleep;
-    bool is_barrier = filch__barrier_is_there();
-    if (!is_barrier) return;
+    struct filch__pool *p = w->pool;
+    if (!filch__barrier_is_there()) return;
     store_relaxed(&w->lane.hot.limit, w->lane.slots + LANE_SLOTS); /* relaxed: own field */
     fence_seq_cst();                                               /* S1 -> S2 */
-    if (sleep_awake(sleep_read(s)) < s->max) filch__lane_ask(&w->lane);
+    uint32_t awake = sleep_awake(sleep_read(&p->sleep));
+    if (awake >= p->sleep.max) return;
+    if (awake < p->sleep.searchers)
+        filch__lane_ask(&w->lane);
+    else
+        filch__crew_watch(p);
 }
 
 cold bool filch__worker_fork(struct filch__self *self, filch_slot *slot) {

@@ -132,6 +132,11 @@ static inline bool filch__lane_has_any(struct filch__lane *l) {
     filch_slot *pos = load_acquire(&l->hot.pos); /* L2 <- L1, L3 */
     return lane_top(word) < lane_split(word) || pos > l->slots + lane_split(word);
 }
+/* Anybody: differs when calls were forked, joined or taken. A hint. */
+static inline uint64_t filch__lane_state(struct filch__lane *l) {
+    return lane_read(l) * 0x9e3779b97f4a7c15 +
+           (uint64_t)(uintptr_t)load_acquire(&l->hot.pos); /* L2 <- L1, L3 */
+}
 /* Anybody: the owner's next fork shall be slow. */
 static inline void filch__lane_ask(struct filch__lane *l) {
     if (load_relaxed(&l->hot.limit) != NULL) /* relaxed: a hint, exact if nobody else asks */

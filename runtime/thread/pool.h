@@ -21,6 +21,8 @@
  *   C21 store_release life (give back) -> C26 load_acquire life (join): there is no thread to join
  *   C29 fetch_sub_acq_rel drains (done) -> C30 load_acquire drains (wait): the callbacks that it ran
  *   C27 cas_acq_rel cause (break) -> C28 load_acquire cause (refuse): the text
+ *   C32 store_release sentinel (end) -> C31 cas_acq_rel sentinel (begin): there is one at a time
+ *   C31 cas_acq_rel sentinel (begin) -> C31 cas_acq_rel sentinel (begin): the same
  *   C24 store_release confirmed (start) -> C25 load_acquire confirmed (submit): there is a worker
  * Progress of each part: see its file. */
 #ifndef FILCH_THREAD_POOL_H
@@ -68,6 +70,7 @@ struct filch__worker {
     int64_t taken;    /* when it took the last batch from the injector, if that was small */
     uint32_t batch;   /* tasks in it */
     bool stole;       /* the entry that it found is from another's own deque */
+    bool watched;     /* it has woken up because of forked calls that nobody takes */
     bool searching;   /* counted as SEARCHING */
     bool initialized; /* its initializer has succeeded, or there is none */
     uint32_t
@@ -124,6 +127,8 @@ struct filch__pool {
     uint32_t slots_used;
     uint32_t confirmed; /* 1 once a thread has been started */
     uint32_t ending;
+    uint32_t
+        sentinel;   /* 1 while a sleeper looks at forked calls now and then; see README.md, forks */
     uint32_t forks; /* POOL_FORKS once a task has forked */
     struct filch__outside_heap *outside;
     char *cause;        /* why it broke; owned; set before POOL_BROKEN */
@@ -195,6 +200,17 @@ static inline bool filch__crew_forks(struct filch__pool *p) {
     return load_relaxed(&p->forks) ==
            POOL_FORKS; /* relaxed: the first slow fork tells in any case */
 }
+/* Forked calls alone wake or start nobody beyond the CPUs: they compute, and more threads only take turns. */
+static inline bool filch__crew_may_grow(struct filch__pool *p) {
+    return sleep_awake(sleep_read(&p->sleep)) < p->sleep.searchers;
+}
+static inline bool filch__worker_has_frames(struct filch__worker *w) {
+    return w->lane.slots != NULL && filch__lane_has_any(&w->lane);
+}
+/* Of all lanes that have calls: the same as before if none of them has changed; 0: there are none. */
+uint64_t filch__crew_sum_of_frames(struct filch__pool *p);
+/* If there are forked calls, and no sentinel, wakes or starts a worker that becomes it. */
+void filch__crew_watch(struct filch__pool *p);
 /* Is there an entry in any queue? Exact for what was published before the caller's fence. */
 bool filch__crew_sees_work(struct filch__pool *p);
 /* Unparks one sleeper (P4), after WAKING was set. */

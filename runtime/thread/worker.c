@@ -40,6 +40,10 @@
 /* Nanoseconds between two looks for forked calls while the executor ends. */
 #define FORK_NAP 200000
 
+/* Nanoseconds between two looks of the sentinel: at first, and at most. */
+#define SENTINEL_NAP 1000000
+#define SENTINEL_NAP_MOST 8000000
+
 struct filch__worker *filch__worker_create(struct filch__pool *p, uint32_t index) {
     struct filch__worker *w = filch__alloc_aligned(_Alignof(struct filch__worker), sizeof *w);
     if (w == NULL) return NULL;
@@ -173,10 +177,16 @@ static filch__entry steal_from(struct filch__worker *w, struct filch__worker *vi
     return entry;
 }
 
+/* More workers than CPUs only take turns: who is one too many leaves forked calls alone, but for those that have waited
+ * for long. */
+static bool may_take_frames(struct filch__worker *w) {
+    return w->watched || sleep_awake(sleep_read(&w->pool->sleep)) <= w->pool->sleep.searchers;
+}
+
 /* The oldest of what another worker has for others: of its own deque, or a call that it has forked. */
 static filch__entry take_from(struct filch__worker *w, struct filch__worker *victim) {
     filch__entry entry = steal_from(w, victim);
-    if (entry == ENTRY_NONE && filch__crew_forks(w->pool))
+    if (entry == ENTRY_NONE && filch__crew_forks(w->pool) && may_take_frames(w))
         entry = filch__worker_steal_frame(w, victim);
     return entry;
 }
@@ -264,7 +274,10 @@ static void found(struct filch__worker *w) {
     w->searching = false;
     if (!sleep_found(&w->pool->sleep)) return;
     fence_seq_cst(); /* S2 <- S1, I1 */
-    if (filch__crew_sees_work(w->pool)) filch__crew_tell(w->pool);
+    if (filch__crew_sees_work(w->pool))
+        filch__crew_tell(w->pool);
+    else if (filch__crew_forks(w->pool))
+        filch__crew_watch(w->pool);
 }
 
 /* Looks for as long as a worker spins (W1): for `spin`, and after spins in vain for less each time, since
@@ -298,6 +311,37 @@ static void collect(struct filch__worker *w) {
     sleep_unblock(s);
 }
 
+/* While more CPUs are in use than there are, nobody is told of forked calls. So that those do not wait for ever for a
+ * worker that computes or blocks, one sleeper looks now and then, and wakes up if nothing has moved since. */
+static bool stand_sentinel(struct filch__worker *w) {
+    struct filch__pool *p = w->pool;
+    int64_t nap = SENTINEL_NAP;
+    uint64_t before = filch__crew_sum_of_frames(p);
+    for (;;) {
+        filch__park_sleep_until(&w->parker, filch__deadline(nap));
+        if (!filch__park_is_prepared(&w->parker)) return false;
+        uint64_t now = filch__crew_sum_of_frames(p);
+        if (now != 0 && now == before) return true;
+        if (now == 0 && sleep_awake(sleep_read(&p->sleep)) == 0) return false;
+        if (nap < SENTINEL_NAP_MOST) nap *= 2;
+        before = now;
+    }
+}
+
+/* Sleeps, with a prepared parker, until it is told, or has seen forked calls that nobody takes. */
+static void sleep_or_watch(struct filch__worker *w) {
+    struct filch__pool *p = w->pool;
+    uint32_t nobody = 0;
+    w->watched = false;
+    if (filch__crew_forks(p) && sleep_awake(sleep_read(&p->sleep)) != 0 &&
+        cas_acq_rel(&p->sentinel, &nobody, 1u)) { /* C31 -> C31; C31 <- C32 */
+        w->watched = stand_sentinel(w);
+        store_release(&p->sentinel, 0u); /* C32 -> C31 */
+        if (w->watched) return;
+    }
+    filch__park_sleep(&w->parker);
+}
+
 /* SLEEPING, with a prepared parker: sleeps until there is something to do (W3, W5). SEARCHING afterwards;
  * false: the executor ends, others are awake, and the worker has left for ever. */
 static bool sleep_until_told(struct filch__worker *w) {
@@ -311,11 +355,14 @@ static bool sleep_until_told(struct filch__worker *w) {
             filch__park_cancel(&w->parker);
         } else {
             count_own(&w->parked, 1);
-            filch__park_sleep(&w->parker);
+            sleep_or_watch(w);
+            if (w->watched) (void)filch__park_cancel(&w->parker);
             count_own(&w->woken, 1);
         }
         enum filch__leave what = sleep_leave(&p->sleep);
         w->searching = what == LEAVE_SEARCHING;
+        if (w->watched && what != LEAVE_NOT)
+            filch__crew_unpark_one(p); /* somebody else watches now */
         if (what != LEAVE_NOT) return w->searching;
         filch__park_prepare(&w->parker);
         POINT("worker.prepared");
@@ -332,11 +379,14 @@ static bool sleep_now(struct filch__worker *w) {
 }
 
 /* What runs can submit no more, but it can fork. Nobody is told of it by then: the worker looks now and then. */
-static bool stays_for_forks(struct filch__pool *p) {
+static bool stays_for_forks(struct filch__worker *w) {
+    struct filch__pool *p = w->pool;
     uint64_t word = sleep_read(&p->sleep);
     if (!filch__crew_forks(p) || sleep_awake(word) <= sleep_count(word, SEARCHING_ONE))
         return false;
+    uint64_t before = filch__crew_sum_of_frames(p);
     filch__futex_wait(&p->ended, 0, filch__deadline(FORK_NAP));
+    w->watched = before != 0 && filch__crew_sum_of_frames(p) == before;
     return true;
 }
 
@@ -347,7 +397,7 @@ static bool leave_for_ever(struct filch__worker *w) {
     if (!w->searching) w->searching = sleep_try_search(&w->pool->sleep);
     if (!w->searching) return false;
     fence_seq_cst(); /* S2 <- S1, I1 */
-    if (filch__crew_sees_work(w->pool) || stays_for_forks(w->pool)) return false;
+    if (filch__crew_sees_work(w->pool) || stays_for_forks(w)) return false;
     filch__crew_one_less(w->pool, sleep_exit(&w->pool->sleep));
     return true;
 }
