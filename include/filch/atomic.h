@@ -103,11 +103,11 @@
 #define filch_fence_after_rmw() filch_fence_seq_cst()
 #endif
 
-/* Of an owner whose partner makes the barrier for both (filch_fence_heavy of the runtime, membarrier(2)): a store
- * that releases, a load that acquires, and no load before a store that it follows in the program, as far as the
- * compiler is concerned. filch_written(object): what was written to it comes before the next such store. On
- * x86-64 these are plain moves that the compiler may not reorder, and may keep in mind what it likes of the
- * rest: an atomic built-in makes it forget everything, which costs fib 1 ns of 2.6 (bench/README.md). */
+/* Of an owner whose partner makes the barrier for both (membarrier(2), runtime/os/barrier.h): a store that
+ * releases, and a load that acquires and is not moved before an earlier such store by the compiler; the
+ * processor may. filch_written(object): what was written to it comes before the next such store.
+ * filch_load_own: of what only the calling thread stores. On x86-64 these are plain moves, and the compiler
+ * keeps what it knows of the rest; an atomic built-in makes it forget that, which costs fib 1 ns of 2.6. */
 #if defined(__SANITIZE_THREAD__)
 #define FILCH_UNDER_TSAN 1
 #elif defined(__has_feature)
@@ -119,13 +119,22 @@
 #define FILCH_UNDER_TSAN 0
 #endif
 #if defined(__x86_64__) && !FILCH_UNDER_TSAN && !defined(FILCH_ATOMICS_SEQ_CST)
-#define filch_store_light(p, v) (*(__typeof__(*(p)) volatile *)(void *)(p) = (v))
+#define filch_store_light(p, v)                                                                    \
+    do {                                                                                           \
+        *(p) = (v);                                                                                \
+        __asm__ __volatile__("" : : "m"(*(p)));                                                    \
+    } while (0)
+#define filch_load_own(p) (*(p))
 #define filch_load_light(p) (*(__typeof__(*(p)) volatile *)(void *)(p))
 #define filch_written(object) __asm__ __volatile__("" : "+m"(object))
 #else
 #define filch_store_light(p, v)                                                                    \
-    (__atomic_store_n((p), (v), __ATOMIC_RELEASE), __atomic_signal_fence(__ATOMIC_SEQ_CST))
+    do {                                                                                           \
+        __atomic_store_n((p), (v), __ATOMIC_RELEASE);                                              \
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);                                                   \
+    } while (0)
 #define filch_load_light(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
+#define filch_load_own(p) __atomic_load_n((p), __ATOMIC_RELAXED)
 #define filch_written(object) ((void)0)
 #endif
 

@@ -84,7 +84,7 @@ static filch_always_inline filch_slot *filch_lane_next(filch_lane *lane) {
     /* Threads outside write to one slot that nobody reads, which ThreadSanitizer need not see. */
     if (lane == &filch_lane_outside) return filch_lane_unread();
 #endif
-    return filch_load_light(&lane->pos); /* light: own field */
+    return filch_load_own(&lane->pos);
 }
 static filch_always_inline void filch_lane_name(filch_slot *slot, filch_slot_fn *run) {
     filch_store_light(&slot->run, run); /* light: L1 publishes it */
