@@ -39,6 +39,29 @@ void filch__home_release(void *argument) {
     if (fetch_sub_acq_rel(&home->references, 1) == 1) filch__free(home); /* H1 -> H1 */
 }
 
+/* Before the transition to CANCELLING. A worker may meet the entry from then on and drop it, so that whoever
+ * ends the executor finds it in no queue. */
+static void begin_cancel(struct filch__home *home) {
+    fetch_add_acq_rel(&home->cancelling, CANCELLING_ONE); /* H2 -> H3; H2 <- H3 */
+}
+
+/* The future is cancelled, or was not pending any more. The wake-up touches no memory. */
+static void end_cancel(struct filch__home *home) {
+    uint32_t before = fetch_sub_acq_rel(&home->cancelling, CANCELLING_ONE); /* H4 -> H3, H5 */
+    if (unlikely(before == (CANCELLING_ONE | CANCELLING_AWAITED)))
+        filch__futex_wake(&home->cancelling, INT_MAX);
+}
+
+void filch__home_await_cancels(struct filch__home *home) {
+    uint32_t n =
+        fetch_or_acq_rel(&home->cancelling, CANCELLING_AWAITED); /* H3 -> H2; H3 <- H2, H4 */
+    while ((n & ~CANCELLING_AWAITED) != 0) {
+        POINT("home.await.cancels");
+        filch__futex_wait(&home->cancelling, n | CANCELLING_AWAITED, FILCH_FOREVER);
+        n = load_acquire(&home->cancelling); /* H5 <- H4 */
+    }
+}
+
 cold void filch__future_free_slow(filch_future *f) {
     filch__free(filch__future_extra(f));
     /* Before the start there is a function in the place of the outcome. */
@@ -109,15 +132,32 @@ void filch__future_await_ending(filch_future *f) {
         filch__future_sleep(f, FILCH_FOREVER);
 }
 
+/* CANCELLING to CANCELLED; callbacks run when the cancel is no longer counted. Gives a reference back. */
+static void finish_cancel(filch_future *f, struct filch__home *home) {
+    POINT("future.finish");
+    enum filch__after_finish after = state_finish(&f->state, LIFE_CANCELLED, false);
+    end_cancel(home);
+    if (after == AFTER_NOTIFY)
+        filch__future_notify(f, true, NULL, NULL);
+    else
+        filch__future_drop(f);
+}
+
 bool filch__future_try_cancel(filch_future *f) {
-    if (!state_cancel(&f->state)) return false;
+    struct filch__home *home = filch__future_home(f);
+    if (state_life(state_look(&f->state)) != LIFE_PENDING) return false;
+    begin_cancel(home);
+    if (!state_cancel(&f->state)) {
+        end_cancel(home);
+        return false;
+    }
     POINT("future.cancelling");
     /* A callback may release the caller's reference while others are still to run. */
     state_retain(&f->state);
-    fetch_add_relaxed(&filch__future_home(f)->cancelled, 1); /* relaxed: a statistic */
+    fetch_add_relaxed(&home->cancelled, 1); /* relaxed: a statistic */
     if (unlikely(!destroy_unstarted(f))) return false;
     filch__future_set_outcome(f, FILCH_ECANCELED, NULL);
-    filch__future_finish(f, LIFE_CANCELLED, true, NULL, NULL);
+    finish_cancel(f, home);
     return true;
 }
 

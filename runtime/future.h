@@ -5,6 +5,10 @@
  * State    see the rules R1 to R6 of future_state.h.
  * Orders
  *   H1 fetch_sub_acq_rel references (home) -> H1 fetch_sub_acq_rel references (home): the last frees it
+ *   H2 fetch_add_acq_rel cancelling (begin) -> H3 fetch_or_acq_rel cancelling (await): a cancel that is counted is awaited
+ *   H3 fetch_or_acq_rel cancelling (await) -> H2 fetch_add_acq_rel cancelling (begin): one that is counted later finds what the awaiter has found, and so its future not pending
+ *   H4 fetch_sub_acq_rel cancelling (end) -> H3 fetch_or_acq_rel cancelling (await): the future is cancelled
+ *   H4 fetch_sub_acq_rel cancelling (end) -> H5 load_acquire cancelling (await): the same
  * Memory   one slab object of 64, 96 or 128 bytes: 32 of header, then the payload: the argument, then the
  *          result, each at a multiple of 16. An argument and a result of up to 16 bytes each lie in one
  *          cache line with the header: who steals a task fetches one line. What does not fit, and what is
@@ -22,11 +26,17 @@
 
 /* What futures need of their executor, and what therefore outlives it. */
 struct filch__home {
-    int64_t references;  /* heaps, and the executor itself */
-    int64_t spin;        /* nanoseconds that a waiter spins */
-    uint64_t cancelled;  /* futures cancelled, by any thread */
+    int64_t references; /* heaps, and the executor itself */
+    int64_t spin;       /* nanoseconds that a waiter spins */
+    uint64_t cancelled; /* futures cancelled, by any thread */
+    uint32_t
+        cancelling; /* CANCELLING_ONE for each that a thread is just cancelling; CANCELLING_AWAITED */
     uint32_t generation; /* filch__fork_now when it was made */
 };
+
+/* In `cancelling`: somebody sleeps until there is none; never cleared. */
+#define CANCELLING_AWAITED 1u
+#define CANCELLING_ONE 2u
 
 /* Rare parts of a task, allocated when there is one of them. */
 struct filch__extra {
@@ -168,6 +178,9 @@ struct filch__home *filch__home_create(int64_t spin);
 void filch__home_retain(struct filch__home *home);
 /* Has the form of a slab's home_release. */
 void filch__home_release(void *home);
+/* Waits until no thread is just cancelling one of its futures; not for callbacks. Whoever is ending a
+ * future itself must not ask for it. */
+void filch__home_await_cancels(struct filch__home *home);
 
 /* Sizes up to here cannot overflow when they are rounded and added. */
 #define FILCH__SIZE_LIMIT (SIZE_MAX / 4)
