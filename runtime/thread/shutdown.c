@@ -147,8 +147,10 @@ static void wait_for_end(struct filch__pool *p) {
 
 static void join_worker(struct filch__worker *w) {
     if (w == NULL || load_acquire(&w->life) == WORKER_VACANT) return; /* C26 <- C21 */
-    while (load_acquire(&w->has_thread) == 0)                         /* C23 <- C22 */
+    while (load_acquire(&w->has_thread) == 0) {                       /* C23 <- C22 */
+        POINT("shutdown.handle");
         sched_yield();
+    }
     filch__thread_join(w->thread);
 }
 

@@ -740,6 +740,39 @@ Test(shutdown, in_a_destructor_while_another_thread_waits_for_it) {
     ok(filch_executor_destroy(d.executor));
 }
 
+/* Who starts the first thread is stopped before it has noted that there is one. The thread finds the executor
+ * closed and leaves for ever; the shutdown does not return before it has joined it. */
+struct first_submit {
+    filch_executor *executor;
+    int rc;
+    filch_future *f;
+};
+static void submit_first(void *context) {
+    struct first_submit *s = context;
+    s->rc = filch_submit(s->executor, do_nothing, NULL, 0, 0, &s->f);
+}
+
+Test(shutdown, joins_a_thread_whose_starter_is_stopped) {
+    for (int i = 0; i < 10; i++) {
+        struct first_submit s = {executor_of(1), -1, NULL};
+        struct cancel_ending ending = {.executor = s.executor, .flags = FILCH_WAIT, .rc = -1};
+        struct stopper *started = stop_at("crew.started"), *joining = stop_at("shutdown.handle");
+        pthread_t starter = thread_start(submit_first, &s);
+        stopper_wait_reached(started);
+        pthread_t thread = thread_start(end_and_look, &ending);
+        while (!stopper_is_reached(joining) && filch_load_acquire(&ending.returned) == 0)
+            sched_yield();
+        cr_assert_eq(filch_load_acquire(&ending.returned), 0, "it waits for the handle");
+        stopper_release(joining);
+        stopper_release(started);
+        thread_finish(starter);
+        thread_finish(thread);
+        cr_assert_eq(ending.rc, 0);
+        cr_assert(s.rc == FILCH_ESHUTDOWN && s.f == NULL);
+        ok(filch_executor_destroy(s.executor));
+    }
+}
+
 /* In tasks ------------------------------------------------------------------------------------ */
 
 static int end_in_a_task(void *arg, void *result) {
