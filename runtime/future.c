@@ -62,10 +62,18 @@ void filch__home_await_cancels(struct filch__home *home) {
     }
 }
 
+/* Until the task has run there is a function in the place of the outcome. Whoever finishes may find itself the
+ * last, and then the life is not that of a future that is done; but in a child of fork() nobody finishes what
+ * ran in the parent, and what is there is not known. */
+static bool has_outcome(filch_future *f) {
+    uint64_t state = state_look(&f->state);
+    if (state_is_done(state)) return true;
+    return state_life(state) != LIFE_PENDING && !filch__future_is_lost(f);
+}
+
 cold void filch__future_free_slow(filch_future *f) {
     filch__free(filch__future_extra(f));
-    /* Before the start there is a function in the place of the outcome. */
-    if (state_life(state_look(&f->state)) != LIFE_PENDING && !filch__outcome_is_plain(f->outcome)) {
+    if (has_outcome(f) && !filch__outcome_is_plain(f->outcome)) {
         filch__free(filch__outcome_record(f->outcome)->text);
         filch__free(filch__outcome_record(f->outcome));
     }
