@@ -38,9 +38,9 @@ static void in_child(void (*fn)(void *context), void *context) {
     cr_assert_eq(child_finish(child), 0);
 }
 
-/* AddressSanitizer's allocator has locks that it does not free in a child: one that was forked while another
- * thread allocated must not allocate there. */
-#if defined(TEST_SANITIZE_ADDRESS)
+/* The allocators of AddressSanitizer and ThreadSanitizer have locks that they do not free in a child: one that
+ * was forked while another thread allocated must not allocate there, nor start threads. */
+#if defined(TEST_SANITIZE_ADDRESS) || defined(TEST_SANITIZE_THREAD)
 enum { ALLOCATES_BESIDE_OTHERS = 0 };
 #else
 enum { ALLOCATES_BESIDE_OTHERS = 1 };
