@@ -33,21 +33,21 @@ struct filch__home *filch__home_create(int64_t spin) {
 }
 
 void filch__home_detach(struct filch__home *home) {
-    store_relaxed(&home->pool, NULL);        /* relaxed: H3 follows */
-    fence_seq_cst();                         /* H3 <- H2 */
-    while (load_acquire(&home->alerts) != 0) /* H5 <- H4 */
+    store_relaxed(&home->pool, NULL);        /* relaxed: H7 follows */
+    fence_seq_cst();                         /* H7 <- H6 */
+    while (load_acquire(&home->alerts) != 0) /* H9 <- H8 */
         filch__thread_yield();
 }
 
 /* The task that runs looks at its next fork or join. */
 static bool request_and_alert(filch_future *f) {
     struct filch__home *home = filch__future_home(f);
-    fetch_add_relaxed(&home->alerts, 1u); /* relaxed: H2 follows */
+    fetch_add_relaxed(&home->alerts, 1u); /* relaxed: H6 follows */
     bool requested = state_request(&f->state);
-    fence_seq_cst();                        /* H2 -> H3 */
-    void *pool = load_relaxed(&home->pool); /* relaxed: ordered by H2 */
+    fence_seq_cst();                        /* H6 -> H7 */
+    void *pool = load_relaxed(&home->pool); /* relaxed: ordered by H6 */
     if (requested && pool != NULL) home->alert(pool);
-    fetch_sub_acq_rel(&home->alerts, 1u); /* H4 -> H5 */
+    fetch_sub_acq_rel(&home->alerts, 1u); /* H8 -> H9 */
     return requested;
 }
 
@@ -60,10 +60,41 @@ void filch__home_release(void *argument) {
     if (fetch_sub_acq_rel(&home->references, 1) == 1) filch__free(home); /* H1 -> H1 */
 }
 
+/* Before the transition to CANCELLING. A worker may meet the entry from then on and drop it, so that whoever
+ * ends the executor finds it in no queue. */
+static void begin_cancel(struct filch__home *home) {
+    fetch_add_acq_rel(&home->cancelling, CANCELLING_ONE); /* H2 -> H3; H2 <- H3 */
+}
+
+/* The future is cancelled, or was not pending any more. The wake-up touches no memory. */
+static void end_cancel(struct filch__home *home) {
+    uint32_t before = fetch_sub_acq_rel(&home->cancelling, CANCELLING_ONE); /* H4 -> H3, H5 */
+    if (unlikely(before == (CANCELLING_ONE | CANCELLING_AWAITED)))
+        filch__futex_wake(&home->cancelling, INT_MAX);
+}
+
+void filch__home_await_cancels(struct filch__home *home) {
+    uint32_t n =
+        fetch_or_acq_rel(&home->cancelling, CANCELLING_AWAITED); /* H3 -> H2; H3 <- H2, H4 */
+    while ((n & ~CANCELLING_AWAITED) != 0) {
+        POINT("home.await.cancels");
+        filch__futex_wait(&home->cancelling, n | CANCELLING_AWAITED, FILCH_FOREVER);
+        n = load_acquire(&home->cancelling); /* H5 <- H4 */
+    }
+}
+
+/* Until the task has run there is a function in the place of the outcome. Whoever finishes may find itself the
+ * last, and then the life is not that of a future that is done; but in a child of fork() nobody finishes what
+ * ran in the parent, and what is there is not known. */
+static bool has_outcome(filch_future *f) {
+    uint64_t state = state_look(&f->state);
+    if (state_is_done(state)) return true;
+    return state_life(state) != LIFE_PENDING && !filch__future_is_lost(f);
+}
+
 cold void filch__future_free_slow(filch_future *f) {
     filch__free(filch__future_extra(f));
-    /* Before the start there is a function in the place of the outcome. */
-    if (state_life(state_look(&f->state)) != LIFE_PENDING && !filch__outcome_is_plain(f->outcome)) {
+    if (has_outcome(f) && !filch__outcome_is_plain(f->outcome)) {
         filch__free(filch__outcome_record(f->outcome)->text);
         filch__free(filch__outcome_record(f->outcome));
     }
@@ -130,15 +161,32 @@ void filch__future_await_ending(filch_future *f) {
         filch__future_sleep(f, FILCH_FOREVER);
 }
 
+/* CANCELLING to CANCELLED; callbacks run when the cancel is no longer counted. Gives a reference back. */
+static void finish_cancel(filch_future *f, struct filch__home *home) {
+    POINT("future.finish");
+    enum filch__after_finish after = state_finish(&f->state, LIFE_CANCELLED, false);
+    end_cancel(home);
+    if (after == AFTER_NOTIFY)
+        filch__future_notify(f, true, NULL, NULL);
+    else
+        filch__future_drop(f);
+}
+
 bool filch__future_try_cancel(filch_future *f) {
-    if (!state_cancel(&f->state)) return false;
+    struct filch__home *home = filch__future_home(f);
+    if (state_life(state_look(&f->state)) != LIFE_PENDING) return false;
+    begin_cancel(home);
+    if (!state_cancel(&f->state)) {
+        end_cancel(home);
+        return false;
+    }
     POINT("future.cancelling");
     /* A callback may release the caller's reference while others are still to run. */
     state_retain(&f->state);
-    fetch_add_relaxed(&filch__future_home(f)->cancelled, 1); /* relaxed: a statistic */
+    fetch_add_relaxed(&home->cancelled, 1); /* relaxed: a statistic */
     if (unlikely(!destroy_unstarted(f))) return false;
     filch__future_set_outcome(f, FILCH_ECANCELED, NULL);
-    filch__future_finish(f, LIFE_CANCELLED, true, NULL, NULL);
+    finish_cancel(f, home);
     return true;
 }
 

@@ -49,7 +49,7 @@ bool filch__gathering_ready(struct filch__gathering *g) {
     uint64_t told = g->n + 1 - load_acquire(&g->word) / GATHER_REFERENCE; /* G2 <- G1 */
     if (g->what == GATHER_FIRST) return told != 0;
     if (g->what == GATHER_EACH) return !filch__stack_is_empty(&g->done);
-    return load_relaxed(&g->failed) != 0 || told == g->n - g->idle; /* relaxed: ordered by G2 */
+    return load_acquire(&g->failed) != 0 || told == g->n - g->idle; /* G5 <- G4 */
 }
 
 /* The half of the word that the waiter sleeps on. */
@@ -89,7 +89,7 @@ void filch__gathering_tell(struct filch__slot *slot) {
     if (g->what == GATHER_EACH)
         filch__stack_push(&g->done, &slot->link);
     else if (failed)
-        store_relaxed(&g->failed, 1u); /* relaxed: G1 publishes it */
+        store_release(&g->failed, 1u); /* G4 -> G5 */
     POINT("gather.told");
     uint64_t before =
         fetch_sub_acq_rel(&g->word, GATHER_REFERENCE); /* G1 -> G1, G2, G3; G1 <- G1, G3 */

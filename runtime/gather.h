@@ -13,6 +13,7 @@
  *   G1 fetch_sub_acq_rel word (tell) -> G3 fetch_or_acq_rel word (sleep): the same; the waiter sees it, or is seen to sleep
  *   G3 fetch_or_acq_rel word (sleep) -> G1 fetch_sub_acq_rel word (tell): as above
  *   G1 fetch_sub_acq_rel word (tell) -> G1 fetch_sub_acq_rel word (leave): the last frees it after all others
+ *   G4 store_release failed (tell) -> G5 load_acquire failed (ready): that the future is done; the waiter may see the error before it is told
  * Progress tell wait-free but for the push, which is lock-free. A finisher that is descheduled between taking
  *          a slot and telling keeps the memory alive and nobody waiting: a waiter whose time is over leaves.
  * Memory   one block: this and its slots. The last reference frees it; see also hub.h. */

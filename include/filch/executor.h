@@ -104,7 +104,8 @@ FILCH_API int filch_thread_executor(const filch_thread_options *options, filch_e
 
 /* Ends an executor. From the start of this call, submit returns FILCH_ESHUTDOWN, inside running tasks
  * too. Accepted work is finished unless FILCH_CANCEL_PENDING is given: then, when the call returns,
- * every pending future is cancelled and its callbacks have run. May be called again, with other flags.
+ * every pending future is cancelled and its callbacks have run; those of a future that another thread is
+ * just cancelling run in that thread. May be called again, with other flags.
  *
  * executor  not NULL
  * flags     0, or FILCH_WAIT, FILCH_CANCEL_PENDING, or both
@@ -112,7 +113,8 @@ FILCH_API int filch_thread_executor(const filch_thread_options *options, filch_e
  *           executor, or in a callback that runs inside another shutdown of it; nothing has happened);
  *           FILCH_EFORKED (it is the parent's; or a callback that this call ran has forked, and this is
  *           the child).
- * Progress: blocking with FILCH_WAIT. Since: 0.1. */
+ * Progress: blocking with FILCH_WAIT; FILCH_CANCEL_PENDING waits for other threads that are just cancelling a
+ * future of this executor, but not in the destructor of what is being cancelled. Since: 0.1. */
 FILCH_API int filch_executor_shutdown(filch_executor *executor, unsigned flags);
 
 /* filch_executor_shutdown(executor, FILCH_WAIT), then frees it. Futures may outlive it.

@@ -113,6 +113,7 @@ static bool start_worker(struct filch__pool *p) {
         store_release(&w->life, (uint32_t)WORKER_VACANT); /* C21 -> C20, C26 */
         return false;
     }
+    POINT("crew.started");
     store_release(&w->has_thread, 1u); /* C22 -> C23 */
     fetch_add_relaxed(&p->started, 1); /* relaxed: a statistic */
     store_release(&p->confirmed, 1u);  /* C24 -> C25 */

@@ -18,13 +18,13 @@
 /* Nanoseconds between two looks whether all others have ended, in exit(): 1 ms. */
 #define EXIT_NAP 1000000
 
-/* Ends one entry, whose reference the caller owns. */
+/* Ends one entry, whose reference the caller owns. If another thread is just cancelling it, that one ends it:
+ * it is waited for when the drain is over (await_cancels). */
 static void end_entry(filch_future *f, const char *cause) {
     if (cause != NULL)
         filch__future_try_fail(f, cause);
     else
         filch__future_try_cancel(f);
-    filch__future_await_ending(f);
     filch__future_drop(f);
 }
 
@@ -147,8 +147,10 @@ static void wait_for_end(struct filch__pool *p) {
 
 static void join_worker(struct filch__worker *w) {
     if (w == NULL || load_acquire(&w->life) == WORKER_VACANT) return; /* C26 <- C21 */
-    while (load_acquire(&w->has_thread) == 0)                         /* C23 <- C22 */
+    while (load_acquire(&w->has_thread) == 0) {                       /* C23 <- C22 */
+        POINT("shutdown.handle");
         sched_yield();
+    }
     filch__thread_join(w->thread);
 }
 
@@ -164,8 +166,13 @@ static void join_all(struct filch__pool *p) {
         filch__futex_wait(&p->joined, 0, FILCH_FOREVER);
 }
 
-int filch__pool_shutdown(filch_executor *e, unsigned flags) {
-    struct filch__pool *p = filch__pool_of(e);
+/* What other threads are just cancelling, and no queue holds any more. A thread that is ending something itself
+ * does not wait: the other's destructor, too, may have come here. */
+static void await_cancels(struct filch__pool *p) {
+    if (filch__thread.ending == NULL) filch__home_await_cancels(p->home);
+}
+
+static int shut_down(struct filch__pool *p, unsigned flags) {
     if ((flags & FILCH_WAIT) != 0 && (filch__pool_worker(p) != NULL || is_draining(p)))
         return filch__error_constant(
             FILCH_EDEADLK, "shutdown: a worker of the executor cannot wait for its own end: "
@@ -184,6 +191,13 @@ int filch__pool_shutdown(filch_executor *e, unsigned flags) {
         wait_for_drains(p);
     }
     return 0;
+}
+
+int filch__pool_shutdown(filch_executor *e, unsigned flags) {
+    struct filch__pool *p = filch__pool_of(e);
+    int rc = shut_down(p, flags);
+    if (rc == 0 && (flags & (FILCH_WAIT | FILCH_CANCEL_PENDING)) != 0) await_cancels(p);
+    return rc;
 }
 
 static void break_pool(struct filch__pool *p, int worker, const char *what, int code) {
@@ -277,7 +291,8 @@ void filch__pool_end_at_exit(filch_executor *e) {
         return;
     }
     if (filch__thread.ending != NULL) end_drains(p);
-    filch__pool_shutdown(e, FILCH_WAIT);
+    /* Without await_cancels: exit() may have been called by a destructor, whose cancel never ends. */
+    shut_down(p, FILCH_WAIT);
 }
 
 /* The entries that are left are stale: their tasks ended elsewhere, or were taken back. */

@@ -38,9 +38,9 @@ static void in_child(void (*fn)(void *context), void *context) {
     cr_assert_eq(child_finish(child), 0);
 }
 
-/* AddressSanitizer's allocator has locks that it does not free in a child: one that was forked while another
- * thread allocated must not allocate there. */
-#if defined(TEST_SANITIZE_ADDRESS)
+/* The allocators of AddressSanitizer and ThreadSanitizer have locks that they do not free in a child: one that
+ * was forked while another thread allocated must not allocate there, nor start threads. */
+#if defined(TEST_SANITIZE_ADDRESS) || defined(TEST_SANITIZE_THREAD)
 enum { ALLOCATES_BESIDE_OTHERS = 0 };
 #else
 enum { ALLOCATES_BESIDE_OTHERS = 1 };
@@ -536,6 +536,59 @@ Test(fork, in_a_task_on_top_of_a_wait) {
         cr_assert_eq(x.tally->tasks, 2);
         if (workers == 1) cr_assert_eq(x.tally->below, 1);
     }
+}
+
+/* The task that forks runs on top of one that waits for it, and its entry, which the waiter left behind, has been
+ * dropped by a thief: the reference that the child releases is the last one to a future that it sees running. */
+struct last_reference {
+    struct tally *tally;
+    pid_t parent;
+    uint32_t started, dropped;
+};
+static int keep_the_thief(void *arg, void *result) {
+    (void)result;
+    flag_wait(&(*(struct last_reference **)arg)->started);
+    return 0;
+}
+static int come_behind(void *arg, void *result) {
+    (void)result;
+    flag_raise(&(*(struct last_reference **)arg)->dropped);
+    return 0;
+}
+static int fork_with_one_reference(void *arg, void *result) {
+    struct last_reference *x = *(struct last_reference **)arg;
+    (void)result;
+    flag_raise(&x->started);
+    flag_wait(&x->dropped);
+    pid_t child = child_start();
+    if (child != 0) x->tally->status[add(&x->tally->forks, 1) - 1] = child_finish(child);
+    return 0;
+}
+static int release_the_last(void *arg, void *result) {
+    struct last_reference *x = *(struct last_reference **)arg;
+    filch_executor *e = filch_current_executor();
+    filch_future *f;
+    (void)result;
+    if (filch_submit(e, keep_the_thief, &x, sizeof x, 0, NULL) != 0) return 1;
+    if (filch_submit(e, do_nothing, NULL, 0, 0, NULL) != 0) return 2;
+    if (filch_submit(e, fork_with_one_reference, &x, sizeof x, 0, &f) != 0) return 3;
+    if (filch_submit(e, come_behind, &x, sizeof x, 0, NULL) != 0) return 4;
+    int rc = filch_future_result(f, NULL, FILCH_FOREVER);
+    filch_future_release(f);
+    if (getpid() == x->parent) return rc;
+    expect(rc == FILCH_EFORKED);
+    add(&x->tally->below, 1);
+    return 0;
+}
+
+Test(fork, last_reference_to_a_running_future_released_in_the_child) {
+    struct last_reference x = {shared(sizeof *x.tally), getpid(), 0, 0};
+    filch_executor *e = executor_of(2);
+    cr_assert_eq(finish(submit_pointer(e, release_the_last, &x)), 0);
+    ok(filch_executor_destroy(e));
+    cr_assert_eq(x.tally->forks, 1);
+    cr_assert_eq(x.tally->status[0], 0);
+    cr_assert_eq(x.tally->below, 1);
 }
 
 /* A descendant of the waiting task forks on top of it. */

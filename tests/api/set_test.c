@@ -444,7 +444,8 @@ Test(wait_set, a_stopped_completer_keeps_nobody) {
         struct sleeper s = {.when = all[i / 4]};
         make_promises(s.fs, 4);
         filch_future *f = filch_future_retain(s.fs[1]);
-        struct stopper *asleep = stop_at("gather.sleep"), *stop = stop_at(points[i % 2]);
+        /* After its last look: at a later one it may see the error of the one that was taken, and return. */
+        struct stopper *asleep = stop_at("gather.asleep"), *stop = stop_at(points[i % 2]);
         pthread_t waiter = thread_start(sleep_on, &s);
         stopper_wait_reached(asleep);
         pthread_t completer = thread_start(i % 4 < 2 ? fail_it : cancel_it, f);

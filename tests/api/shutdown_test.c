@@ -635,6 +635,144 @@ Test(shutdown, in_callbacks_of_two_workers_at_once) {
     }
 }
 
+/* While another thread cancels --------------------------------------------------------------- */
+
+static void cancel_watched(void *context) {
+    filch_future_cancel(((struct watched *)context)->f);
+}
+struct cancel_ending {
+    filch_executor *executor;
+    unsigned flags;
+    int rc;
+    bool cancelled, destroyed;
+    uint32_t returned;
+    struct watched w;
+};
+static void end_and_look(void *context) {
+    struct cancel_ending *ending = context;
+    ending->rc = filch_executor_shutdown(ending->executor, ending->flags);
+    ending->cancelled = filch_future_done(ending->w.f) && filch_future_cancelled(ending->w.f);
+    ending->destroyed = ending->w.destroyed == 1;
+    flag_raise(&ending->returned);
+}
+
+/* A thread that cancels is stopped in between. The worker meets the entry and drops it, so that it is in no
+ * queue and no hand; or the worker is busy, and the entry is queued. */
+static void end_with_a_canceller_stopped(unsigned flags, bool dropped) {
+    struct cancel_ending ending = {.executor = executor_of(1), .flags = flags};
+    struct gate gate;
+    filch_future *first = occupy(ending.executor, &gate);
+    ok(watch(ending.executor, &ending.w));
+    struct stopper *cancelling = stop_at("future.cancelling"),
+                   *awaiting = stop_at("home.await.cancels");
+    pthread_t canceller = thread_start(cancel_watched, &ending.w);
+    stopper_wait_reached(cancelling);
+    if (dropped) {
+        filch_future *behind = submit_to(ending.executor, do_nothing, NULL, 0, 0);
+        flag_raise(&gate.open);
+        cr_assert_eq(finish(behind), 0);
+    }
+    pthread_t thread = thread_start(end_and_look, &ending);
+    if (!dropped && (flags & FILCH_WAIT) != 0) flag_raise(&gate.open);
+    while (!stopper_is_reached(awaiting) && filch_load_acquire(&ending.returned) == 0)
+        sched_yield();
+    stopper_release(awaiting);
+    stopper_release(cancelling);
+    thread_finish(canceller);
+    thread_finish(thread);
+    cr_assert_eq(ending.rc, 0);
+    cr_assert(ending.cancelled && ending.destroyed, "it has returned before the cancel had ended");
+    cr_assert(was_cancelled(&ending.w));
+    filch_future_release(ending.w.f);
+    open_gate(&gate, first);
+    ok(filch_executor_destroy(ending.executor));
+}
+
+Test(shutdown, waits_for_a_thread_that_cancels) {
+    for (int i = 1; i < FLAGS; i++) {
+        end_with_a_canceller_stopped(all_flags[i], true);
+        end_with_a_canceller_stopped(all_flags[i], false);
+    }
+}
+
+/* The destructor of what is cancelled ends the executor, while another thread does. Neither waits for the
+ * other. */
+struct end_in_destructor {
+    filch_executor *executor;
+    uint32_t inside, go_on;
+    int rc;
+};
+static void end_inside(void *arg) {
+    struct end_in_destructor *d = *(struct end_in_destructor **)arg;
+    flag_raise(&d->inside);
+    flag_wait(&d->go_on);
+    d->rc = filch_executor_shutdown(d->executor, FILCH_CANCEL_PENDING);
+}
+static void cancel_future(void *f) {
+    filch_future_cancel(f);
+}
+static void end_executor(void *executor) {
+    filch_executor_shutdown(executor, FILCH_CANCEL_PENDING);
+}
+
+Test(shutdown, in_a_destructor_while_another_thread_waits_for_it) {
+    struct end_in_destructor d = {executor_of(1), 0, 0, -1}, *pointer = &d;
+    struct gate gate;
+    filch_task task = FILCH_TASK_INIT;
+    filch_future *f = NULL, *first = occupy(d.executor, &gate);
+    task.fn = do_nothing;
+    task.arg = &pointer;
+    task.arg_size = sizeof pointer;
+    task.arg_destroy = end_inside;
+    ok(filch_submit_task(d.executor, &task, &f));
+    pthread_t canceller = thread_start(cancel_future, f);
+    flag_wait(&d.inside);
+    struct stopper *awaiting = stop_at("home.await.cancels");
+    pthread_t thread = thread_start(end_executor, d.executor);
+    stopper_wait_reached(awaiting);
+    stopper_release(awaiting);
+    flag_raise(&d.go_on);
+    thread_finish(canceller);
+    thread_finish(thread);
+    cr_assert_eq(d.rc, 0);
+    cr_assert_eq(finish(f), FILCH_ECANCELED);
+    open_gate(&gate, first);
+    ok(filch_executor_destroy(d.executor));
+}
+
+/* Who starts the first thread is stopped before it has noted that there is one. The thread finds the executor
+ * closed and leaves for ever; the shutdown does not return before it has joined it. */
+struct first_submit {
+    filch_executor *executor;
+    int rc;
+    filch_future *f;
+};
+static void submit_first(void *context) {
+    struct first_submit *s = context;
+    s->rc = filch_submit(s->executor, do_nothing, NULL, 0, 0, &s->f);
+}
+
+Test(shutdown, joins_a_thread_whose_starter_is_stopped) {
+    for (int i = 0; i < 10; i++) {
+        struct first_submit s = {executor_of(1), -1, NULL};
+        struct cancel_ending ending = {.executor = s.executor, .flags = FILCH_WAIT, .rc = -1};
+        struct stopper *started = stop_at("crew.started"), *joining = stop_at("shutdown.handle");
+        pthread_t starter = thread_start(submit_first, &s);
+        stopper_wait_reached(started);
+        pthread_t thread = thread_start(end_and_look, &ending);
+        while (!stopper_is_reached(joining) && filch_load_acquire(&ending.returned) == 0)
+            sched_yield();
+        cr_assert_eq(filch_load_acquire(&ending.returned), 0, "it waits for the handle");
+        stopper_release(joining);
+        stopper_release(started);
+        thread_finish(starter);
+        thread_finish(thread);
+        cr_assert_eq(ending.rc, 0);
+        cr_assert(s.rc == FILCH_ESHUTDOWN && s.f == NULL);
+        ok(filch_executor_destroy(s.executor));
+    }
+}
+
 /* In tasks ------------------------------------------------------------------------------------ */
 
 static int end_in_a_task(void *arg, void *result) {
