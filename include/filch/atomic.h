@@ -126,7 +126,7 @@
 #define filch_store_light(p, v)                                                                    \
     (__atomic_store_n((p), (v), __ATOMIC_RELEASE), __atomic_signal_fence(__ATOMIC_SEQ_CST))
 #define filch_load_light(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
-#define filch_written(object) ((void)0)
+#define filch_written(object) ((void)&(object))
 #endif
 
 /* Tells the CPU that the thread spins. */
