@@ -317,6 +317,52 @@ Test(frames, a_request_ends_the_tree) {
     }
 }
 
+/* A stolen call is part of the task that has forked it, also if that has run another task before its first fork. */
+static FILCH_FORKABLE_0(int, early_call) {
+    return 1;
+}
+static int stolen_began, request_came, below_ran;
+static FILCH_FORKABLE_0(int, below) {
+    return add(&below_ran, 1);
+}
+static FILCH_FORKABLE_0(int, stolen_call) {
+    below_frame f;
+    add(&stolen_began, 1);
+    wait_for_count(&request_came, 1);
+    below_fork(&f);
+    return below_join(&f);
+}
+static int forks_itself(void *arg, void *result) {
+    early_call_frame f;
+    (void)arg, (void)result;
+    early_call_fork(&f);
+    return early_call_join(&f) - 1;
+}
+static int forks_after_another(void *arg, void *result) {
+    stolen_call_frame f;
+    (void)arg, (void)result;
+    filch_future *other = NULL;
+    int rc = filch_submit(filch_current_executor(), forks_itself, NULL, 0, 0, &other);
+    if (rc != 0) return rc;
+    rc = filch_future_result(other, NULL, FILCH_FOREVER);
+    filch_future_release(other);
+    stolen_call_fork(&f);
+    wait_for_count(&stolen_began, 1);
+    (void)stolen_call_join(&f);
+    return rc;
+}
+
+Test(frames, a_stolen_call_of_a_task_that_has_run_another_is_asked_to_end) {
+    filch_executor *e = executor_of(2);
+    filch_future *f = submit_to(e, forks_after_another, NULL, 0, 0);
+    wait_for_count(&stolen_began, 1);
+    cr_assert(filch_future_request_cancel(f));
+    add(&request_came, 1);
+    cr_assert_eq(finish(f), FILCH_ECANCELED);
+    cr_assert_eq(read_int(&below_ran), 0);
+    ok(filch_executor_destroy(e));
+}
+
 /* Futures between a fork and its join: */
 
 static int order[8], orders;
