@@ -43,6 +43,13 @@ static bool is_alert(struct filch__worker *w) {
     return w->overflow != 0 || w->marks_used != 0 || is_asked_to_end(root_here(w));
 }
 
+/* The guard was set for what is_alert said before. A request in between has raised it too early; one that comes later
+ * than this look raises it again. */
+static void look_again(struct filch__worker *w) {
+    fence_after_rmw(); /* L16 <-> H2 */
+    if (unlikely(is_alert(w))) filch__lane_alert(&w->lane);
+}
+
 /* Forks: */
 
 /* The first fork of the innermost task: its calls are part of that. */
@@ -98,6 +105,7 @@ cold bool filch__worker_fork(struct filch__self *self, filch_slot *slot) {
     if (w->base_slot == 0) begin_base(w, index);
     set_limit(w);
     bool any = filch__lane_publish(l, !filch__barrier_is_there(), is_alert(w));
+    look_again(w);
     if (any) filch__crew_tell_own(w);
     return true;
 }
@@ -290,6 +298,7 @@ static enum filch__join join_stolen(struct filch__worker *w, filch_slot *slot, u
     take_over(w, slot, status);
     store_light(&l->hot.pos, slot); /* L3 -> L2 */
     filch__lane_reset(l, index, is_alert(w));
+    look_again(w);
     return (status & SLOT_RETURNED) != 0 ? JOIN_RUN : JOIN_DONE;
 }
 
@@ -316,6 +325,7 @@ cold enum filch__join filch__worker_join(struct filch__self *self, filch_slot *s
         store_light(&l->hot.pos, slot); /* L3 -> L2 */
     }
     bool own = filch__lane_reclaim(l, index, is_alert(w));
+    look_again(w);
     if (likely(own)) return join_own(w, slot);
     enum filch__join how = join_stolen(w, slot, index);
     return how == JOIN_RUN && filch__worker_is_here(w) ? join_own(w, slot) : how;

@@ -34,6 +34,7 @@ void filch__lane_fini(struct filch__lane *l) {
 /* Owner: the guard that belongs to a split; stored before the CAS that makes it so. */
 static void set_guard(struct filch__lane *l, uint32_t split, bool alert) {
     filch_slot *guard = alert ? EVERYWHERE : l->slots + split;
+    POINT("lane.guard");
     store_relaxed(&l->hot.guard, guard); /* relaxed: L8 follows */
 }
 

@@ -25,6 +25,7 @@
  *   L8 cas_seq_cst shared (any change) -> L8 cas_seq_cst shared (any change): the same, along the modification order
  *   L10 fetch_or_acq_rel status (taken) -> L11 load_acquire status (look): which worker runs it
  *   L12 exchange_acq_rel status (done) -> L11 load_acquire status (look): the result, and all that the call did
+ *   L16 fence_after_rmw (guard set) <-> H2 fence_seq_cst (asked): of an owner that lowers the guard and a request, at least one sees the other
  *   L13 cas_acq_rel status (announce a sleep) -> L10 fetch_or_acq_rel status (taken): the same, before it is known who runs it
  *   L14 store_release rootless (a task begins, has a root) -> L15 load_acquire rootless (force): the root, the base
  *   L13 cas_acq_rel status (announce a sleep) -> L12 exchange_acq_rel status (done): the owner sleeps
