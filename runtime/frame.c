@@ -139,7 +139,7 @@ static int call(filch_task_fn *fn, void *arg, void *result) {
 }
 
 void filch_frame_in_slot(filch_slot *slot) {
-    struct filch_frame_call in = *(struct filch_frame_call *)slot->place.bytes;
+    struct filch_frame_call in = *(struct filch_frame_call *)(void *)slot->place.bytes;
     int code = call(in.fn, in.arg, in.result);
     memcpy(slot->place.bytes, &code, sizeof code);
 }
@@ -159,7 +159,7 @@ static int code_of(const filch_slot *slot) {
 cold int filch_frame_join_slow(filch_slot *slot) {
     filch_slot *done = filch_join_slow(slot);
     if (done != NULL) return code_of(done);
-    struct filch_frame_call *in = (struct filch_frame_call *)slot->place.bytes;
+    struct filch_frame_call *in = (struct filch_frame_call *)(void *)slot->place.bytes;
     return call(in->fn, in->arg, in->result);
 }
 

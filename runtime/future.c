@@ -44,7 +44,7 @@ static bool request_and_alert(filch_future *f) {
     struct filch__home *home = filch__future_home(f);
     fetch_add_relaxed(&home->alerts, 1u); /* relaxed: H6 follows */
     bool requested = state_request(&f->state);
-    fence_seq_cst();                        /* H6 -> H7 */
+    fence_seq_cst();                        /* H6 -> H7; H6 <-> L16 */
     void *pool = load_relaxed(&home->pool); /* relaxed: ordered by H6 */
     if (requested && pool != NULL) home->alert(pool);
     fetch_sub_acq_rel(&home->alerts, 1u); /* H8 -> H9 */

@@ -135,7 +135,7 @@
     } while (0)
 #define filch_load_light(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
 #define filch_load_own(p) __atomic_load_n((p), __ATOMIC_RELAXED)
-#define filch_written(object) ((void)0)
+#define filch_written(object) ((void)&(object))
 #endif
 
 /* Tells the CPU that the thread spins. */

@@ -99,7 +99,7 @@ static inline void filch_fork(filch_frame *frame, filch_task_fn *fn, void *arg, 
         return;
     }
     slot = filch_lane_next(lane);
-    call = (struct filch_frame_call *)slot->place.bytes;
+    call = (struct filch_frame_call *)(void *)slot->place.bytes;
     frame->at = slot;
     filch_lane_name(slot, filch_frame_in_slot);
     call->fn = fn;
@@ -109,7 +109,7 @@ static inline void filch_fork(filch_frame *frame, filch_task_fn *fn, void *arg, 
     if (__builtin_expect(filch_lane_push(lane, slot), 0)) {
         slot = filch_fork_slow(slot);
         if (slot == (filch_slot *)0) return;
-        call = (struct filch_frame_call *)slot->place.bytes;
+        call = (struct filch_frame_call *)(void *)slot->place.bytes;
         call->fn = fn;
         call->arg = arg;
         call->result = result;
@@ -139,7 +139,7 @@ static inline int filch_join(filch_frame *frame) {
 #endif
     if (__builtin_expect(filch_lane_pop(lane, frame->at), 0))
         return filch_frame_join_slow(frame->at);
-    call = (struct filch_frame_call *)frame->at->place.bytes;
+    call = (struct filch_frame_call *)(void *)frame->at->place.bytes;
     if (__builtin_expect(call->fn == (filch_task_fn *)0, 0))
         return filch_frame_refuse("filch_join", "the function");
     code = call->fn(call->arg, call->result);

@@ -43,22 +43,31 @@ static bool is_alert(struct filch__worker *w) {
     return w->overflow != 0 || w->marks_used != 0 || is_asked_to_end(root_here(w));
 }
 
+/* The guard was set for what is_alert said before. A request in between has raised it too early; one that comes later
+ * than this look raises it again. */
+static void look_again(struct filch__worker *w) {
+    fence_after_rmw(); /* L16 <-> H6 */
+    if (unlikely(is_alert(w))) filch__lane_alert(&w->lane);
+}
+
 /* Forks: */
 
 /* The first fork of the innermost task: its calls are part of that. */
 static void begin_base(struct filch__worker *w, uint32_t index) {
     w->base_slot = index + 1;
-    store_relaxed(&w->lane.roots[index],
-                  (uintptr_t)root_here(w) | 1); /* relaxed: L1 publishes it */
+    filch__lane_note_root(&w->lane, index, root_here(w));
 }
 
 cold void filch__worker_end_forks_slow(struct filch__worker *w, uint32_t outer) {
-    if (w->base_slot != 0)
-        store_relaxed(&w->lane.roots[w->base_slot - 1], 0); /* relaxed: own field */
+    if (w->base_slot != 0) filch__lane_forget_root(&w->lane, w->base_slot - 1);
     w->base_slot = outer;
-    if (outer == 0) return;
+    if (outer == 0) {
+        filch__lane_begin_task(&w->lane);
+        store_relaxed(&w->lane.hot.limit, NULL); /* relaxed: own; the first fork shall be slow */
+        return;
+    }
+    begin_base(w, outer - 1);
     /* The task below may have been asked to end meanwhile. */
-    if (w->lane.roots[outer - 1] == 0) begin_base(w, outer - 1);
     filch__lane_alert(&w->lane);
 }
 
@@ -95,7 +104,9 @@ cold bool filch__worker_fork(struct filch__self *self, filch_slot *slot) {
                           (uint32_t)POOL_FORKS); /* relaxed: the tell below has a fence */
     if (w->base_slot == 0) begin_base(w, index);
     set_limit(w);
-    if (filch__lane_publish(l, !filch__barrier_is_there(), is_alert(w))) filch__crew_tell_own(w);
+    bool any = filch__lane_publish(l, !filch__barrier_is_there(), is_alert(w));
+    look_again(w);
+    if (any) filch__crew_tell_own(w);
     return true;
 }
 
@@ -287,6 +298,7 @@ static enum filch__join join_stolen(struct filch__worker *w, filch_slot *slot, u
     take_over(w, slot, status);
     store_light(&l->hot.pos, slot); /* L3 -> L2 */
     filch__lane_reset(l, index, is_alert(w));
+    look_again(w);
     return (status & SLOT_RETURNED) != 0 ? JOIN_RUN : JOIN_DONE;
 }
 
@@ -312,7 +324,9 @@ cold enum filch__join filch__worker_join(struct filch__self *self, filch_slot *s
         if (!filch__worker_is_here(w)) return JOIN_RUN;
         store_light(&l->hot.pos, slot); /* L3 -> L2 */
     }
-    if (likely(filch__lane_reclaim(l, index, is_alert(w)))) return join_own(w, slot);
+    bool own = filch__lane_reclaim(l, index, is_alert(w));
+    look_again(w);
+    if (likely(own)) return join_own(w, slot);
     enum filch__join how = join_stolen(w, slot, index);
     return how == JOIN_RUN && filch__worker_is_here(w) ? join_own(w, slot) : how;
 }

@@ -21,7 +21,9 @@ bool filch__lane_init(struct filch__lane *l) {
     store_relaxed(&l->hot.limit, NULL);     /* relaxed: not shared yet */
     store_relaxed(&l->hot.guard, l->slots); /* relaxed: not shared yet */
     l->hot.end = l->slots + LANE_SLOTS;
-    store_relaxed(&l->shared, 0); /* relaxed: not shared yet */
+    store_relaxed(&l->rootless, l->slots); /* relaxed: not shared yet */
+    store_relaxed(&l->base, 0);            /* relaxed: not shared yet */
+    store_relaxed(&l->shared, 0);          /* relaxed: not shared yet */
     return true;
 }
 
@@ -32,20 +34,18 @@ void filch__lane_fini(struct filch__lane *l) {
 /* Owner: the guard that belongs to a split; stored before the CAS that makes it so. */
 static void set_guard(struct filch__lane *l, uint32_t split, bool alert) {
     filch_slot *guard = alert ? EVERYWHERE : l->slots + split;
+    POINT("lane.guard");
     store_relaxed(&l->hot.guard, guard); /* relaxed: L8 follows */
 }
 
-/* Owner: notes the roots of slots that become public. */
-static void note_roots(struct filch__lane *l, uint32_t from, uint32_t to) {
-    uintptr_t root =
-        from == 0 ? 0 : load_relaxed(&l->roots[from - 1]) & ~(uintptr_t)1; /* relaxed: L8 */
-    for (uint32_t i = from; i < to; i++) {
-        uintptr_t here = load_relaxed(&l->roots[i]); /* relaxed: own write */
-        if (here & 1)
-            root = here & ~(uintptr_t)1;
-        else
-            store_relaxed(&l->roots[i], root); /* relaxed: L8 publishes it */
-    }
+void filch__lane_note_root(struct filch__lane *l, uint32_t index, const void *task) {
+    store_relaxed(&l->roots[index], (uintptr_t)task | 1); /* relaxed: L14 or L8 publishes it */
+    store_relaxed(&l->base, index + 1);                   /* relaxed: L14 or L8 publishes it */
+    store_release(&l->rootless, EVERYWHERE);              /* L14 -> L15 */
+}
+
+void filch__lane_forget_root(struct filch__lane *l, uint32_t index) {
+    store_relaxed(&l->roots[index], 0); /* relaxed: L1 or L8 of the next fork publishes it */
 }
 
 bool filch__lane_publish(struct filch__lane *l, bool all, bool alert) {
@@ -55,7 +55,6 @@ bool filch__lane_publish(struct filch__lane *l, bool all, bool alert) {
         uint32_t top = lane_top(word), split = lane_split(word);
         if (split == used || (top < split && !all)) return top < split;
         uint32_t more = all ? used - split : (used - split + 1) / 2;
-        note_roots(l, split, split + more);
         set_guard(l, split + more, alert);
         if (cas_seq_cst(&l->shared, &word, lane_word(word, top, split + more))) /* L8 -> L9, L8 */
             return true;
@@ -107,7 +106,8 @@ enum filch__steal filch__lane_force(struct filch__lane *l, filch_slot **slot) {
     raise_guard(l, l->slots + k + 1);
     POINT("lane.force.raised");
     filch__barrier_everywhere();
-    if (load_acquire(&l->hot.pos) <= l->slots + k) return STEAL_EMPTY; /* L2 <- L1, L3 */
+    if (load_acquire(&l->hot.pos) <= l->slots + k) return STEAL_EMPTY;  /* L2 <- L1, L3 */
+    if (load_acquire(&l->rootless) <= l->slots + k) return STEAL_EMPTY; /* L15 <- L14 */
     POINT("lane.force");
     if (!cas_seq_cst(&l->shared, &word, lane_word(word, k + 1, k + 1))) /* L8 -> L9, L8 */
         return STEAL_LOST;
@@ -116,14 +116,11 @@ enum filch__steal filch__lane_force(struct filch__lane *l, filch_slot **slot) {
 }
 
 uintptr_t filch__lane_root(struct filch__lane *l, uint32_t index) {
-    uintptr_t here = load_relaxed(&l->roots[index]); /* relaxed: ordered by L8 or L2 */
-    /* A forced one was noted by nobody; the one before it is public, or stolen, and was. */
-    if ((here & 1) == 0 && index > 0) {
-        here = load_relaxed(&l->roots[index - 1]); /* relaxed: ordered by L8 */
-        store_relaxed(&l->roots[index],
-                      here & ~(uintptr_t)1); /* relaxed: for the next force, after L8 */
-    }
-    return here & ~(uintptr_t)1;
+    uint32_t base = load_relaxed(&l->base); /* relaxed: ordered by L8, or by L15 */
+    uint32_t at = base != 0 && base - 1 < index ? base - 1 : index;
+    uintptr_t root = load_relaxed(&l->roots[at]); /* relaxed: ordered by L8, or by L15 */
+    while (root == 0 && at > 0) root = load_relaxed(&l->roots[--at]); /* relaxed: as above */
+    return root & ~(uintptr_t)1;
 }
 
 void filch__lane_alert(struct filch__lane *l) {

@@ -12,7 +12,7 @@
  *
  * State    shared: top (16 bits), split (16), version (32), in one word; changed by CAS, by anyone. pos, limit, guard:
  *          filch/lane.h. status of a slot: 0, until a thief says that it runs it; RUNNING | thief; then DONE, which the
- *          owner takes back to 0. roots: of slot i, the task that it is part of; written by the owner, see Roots.
+ *          owner takes back to 0. roots, base, rootless: of which tasks the slots are part; the owner's, see Roots.
  * Keeps    1. top <= split <= pos, but that pos may be one less during a join.
  *          2. Calls are stolen in the order of their slots: if one is stolen, all older ones are.
  *          3. A call at or above split is run by its owner, after a join; one below top by its thief. In between, whose
@@ -25,7 +25,9 @@
  *   L8 cas_seq_cst shared (any change) -> L8 cas_seq_cst shared (any change): the same, along the modification order
  *   L10 fetch_or_acq_rel status (taken) -> L11 load_acquire status (look): which worker runs it
  *   L12 exchange_acq_rel status (done) -> L11 load_acquire status (look): the result, and all that the call did
+ *   L16 fence_after_rmw (guard set) <-> H6 fence_seq_cst (asked): of an owner that lowers the guard and a request, at least one sees the other
  *   L13 cas_acq_rel status (announce a sleep) -> L10 fetch_or_acq_rel status (taken): the same, before it is known who runs it
+ *   L14 store_release rootless (a task begins, has a root) -> L15 load_acquire rootless (force): the root, the base
  *   L13 cas_acq_rel status (announce a sleep) -> L12 exchange_acq_rel status (done): the owner sleeps
  * Why a thief of a public call needs no fence: both sides of that conflict are a CAS on one word, and a slot is read only by
  * who has taken it. A thief whose word is old but equal to the present one takes what is public now. So there is
@@ -40,8 +42,13 @@
  * The version has 32 bits: for ABA the owner must be forced out of slow joins 2^32 times while one thief is stopped
  * between its barrier and its CAS, each time with a barrier of another thief of 0.4 us at least: half an hour, and
  * then stop at exactly the same count.
- * Roots    the root of slot i is that of slot i - 1, unless a task was started when pos stood there; then the owner has
- *          noted it at i, with bit 0 set. Who publishes slots notes theirs, without bit 0.
+ * Roots    the first fork of a task notes the task at its slot i: roots[i], with bit 0 set, and base = i + 1. The root of
+ *          a slot is what was noted at it or, else, at the nearest older one that has a note; 0 stands everywhere else.
+ *          While a slot is taken its task has not ended, so its note stands. base is then that note's, or that of a
+ *          task that was started on top, which lies above the slot. Nobody notes anything for single slots: a thief
+ *          that has just forced one could not do so before the next is taken, or published.
+ *          The first fork of a task moves pos before it notes the root. So that nobody forces its call meanwhile,
+ *          `rootless` is where pos stood when the task began, until it has a root: who sees the new pos sees that.
  * Progress owner: wait-free but for CAS that fail because a thief was successful. Thieves: lock-free. A descheduled
  *          thief or owner stops nobody.
  * Memory   slots and roots: mapped when the worker is made, freed with it; a page is there once it was used. */
@@ -70,10 +77,13 @@ enum {
 
 struct filch__lane {
     own_lines struct filch_lane hot;
+    filch_slot *rootless; /* calls from this slot on are of a task without a root */
     own_lines uint64_t shared;
     own_lines filch_slot
         *slots;       /* constant; NULL: there is no memory, and every fork runs at once */
     uintptr_t *roots; /* of slots */
+    uint32_t
+        base; /* one more than the newest slot with a note in `roots`, or than one that had it */
 };
 
 #define LANE_TOP_ONE UINT64_C(1)
@@ -119,6 +129,14 @@ void filch__lane_reset(struct filch__lane *l, uint32_t index, bool alert);
 enum filch__steal filch__lane_steal(struct filch__lane *l, filch_slot **slot);
 /* Thief: takes the oldest call though it is private. Makes a barrier on all CPUs: for use when asking was in vain. */
 enum filch__steal filch__lane_force(struct filch__lane *l, filch_slot **slot);
+/* Owner: what it forks from now on is of another task, whose first fork says which. */
+static inline void filch__lane_begin_task(struct filch__lane *l) {
+    filch_slot *pos = load_light(&l->hot.pos); /* light: own field */
+    store_release(&l->rootless, pos);          /* L14 -> L15 */
+}
+/* Owner: the slot and those that are newer are of this task. */
+void filch__lane_note_root(struct filch__lane *l, uint32_t index, const void *task);
+void filch__lane_forget_root(struct filch__lane *l, uint32_t index);
 /* Who has taken a slot: the root of its call. */
 uintptr_t filch__lane_root(struct filch__lane *l, uint32_t index);
 

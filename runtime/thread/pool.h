@@ -286,6 +286,7 @@ void filch__worker_run_frame(struct filch__worker *w, filch__entry entry);
 static inline uint32_t filch__worker_begin_forks(struct filch__worker *w) {
     uint32_t outer = w->base_slot;
     w->base_slot = 0;
+    filch__lane_begin_task(&w->lane);
     store_relaxed(&w->lane.hot.limit, NULL); /* relaxed: own thread; the first fork shall be slow */
     return outer;
 }

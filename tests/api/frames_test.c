@@ -317,6 +317,94 @@ Test(frames, a_request_ends_the_tree) {
     }
 }
 
+/* A fork after the request does not start, wherever the request comes: here while a join sets the guard that tells
+ * later joins. */
+static int late_runs;
+static FILCH_FORKABLE_0(int, early_call) {
+    return 1;
+}
+static FILCH_FORKABLE_0(int, late_call) {
+    return add(&late_runs, 1);
+}
+static int two_forks(void *arg, void *result) {
+    early_call_frame early;
+    late_call_frame late;
+    (void)arg, (void)result;
+    early_call_fork(&early);
+    (void)early_call_join(&early);
+    late_call_fork(&late);
+    (void)late_call_join(&late);
+    return 0;
+}
+static void fork_request_between(int passages) {
+    struct stopper first, second;
+    filch_executor *e = executor_of(1);
+    stopper_arm(&first, "lane.guard");
+    filch_future *f = submit_to(e, two_forks, NULL, 0, 0);
+    stopper_wait_reached(&first);
+    if (passages == 2) {
+        stopper_arm(&second, "lane.guard");
+        stopper_release(&first);
+        stopper_wait_reached(&second);
+    }
+    cr_assert(filch_future_request_cancel(f));
+    stopper_release(passages == 2 ? &second : &first);
+    cr_assert_eq(finish(f), FILCH_ECANCELED);
+    cr_assert_eq(read_int(&late_runs), 0);
+    ok(filch_executor_destroy(e));
+}
+
+Test(frames, a_request_while_a_fork_sets_the_guard_is_seen) {
+    fork_request_between(1);
+}
+
+Test(frames, a_request_while_a_join_sets_the_guard_is_seen) {
+    fork_request_between(2);
+}
+
+/* A stolen call is part of the task that has forked it, also if that has run another task before its first fork. */
+static int stolen_began, request_came, below_ran;
+static FILCH_FORKABLE_0(int, below) {
+    return add(&below_ran, 1);
+}
+static FILCH_FORKABLE_0(int, stolen_call) {
+    below_frame f;
+    add(&stolen_began, 1);
+    wait_for_count(&request_came, 1);
+    below_fork(&f);
+    return below_join(&f);
+}
+static int forks_itself(void *arg, void *result) {
+    early_call_frame f;
+    (void)arg, (void)result;
+    early_call_fork(&f);
+    return early_call_join(&f) - 1;
+}
+static int forks_after_another(void *arg, void *result) {
+    stolen_call_frame f;
+    (void)arg, (void)result;
+    filch_future *other = NULL;
+    int rc = filch_submit(filch_current_executor(), forks_itself, NULL, 0, 0, &other);
+    if (rc != 0) return rc;
+    rc = filch_future_result(other, NULL, FILCH_FOREVER);
+    filch_future_release(other);
+    stolen_call_fork(&f);
+    wait_for_count(&stolen_began, 1);
+    (void)stolen_call_join(&f);
+    return rc;
+}
+
+Test(frames, a_stolen_call_of_a_task_that_has_run_another_is_asked_to_end) {
+    filch_executor *e = executor_of(2);
+    filch_future *f = submit_to(e, forks_after_another, NULL, 0, 0);
+    wait_for_count(&stolen_began, 1);
+    cr_assert(filch_future_request_cancel(f));
+    add(&request_came, 1);
+    cr_assert_eq(finish(f), FILCH_ECANCELED);
+    cr_assert_eq(read_int(&below_ran), 0);
+    ok(filch_executor_destroy(e));
+}
+
 /* Futures between a fork and its join: */
 
 static int order[8], orders;
@@ -380,8 +468,10 @@ Test(frames, futures_and_forks_in_one_tree) {
 
 /* Waits: a stolen call that awaits the task that joins it. */
 static filch_future *joiner;
+static uint32_t joiner_is_known;
 static int awaits_its_joiner(void *arg, void *result) {
     (void)arg, (void)result;
+    flag_wait(&joiner_is_known);
     add(&begun, 1);
     return filch_future_result(joiner, NULL, FILCH_FOREVER);
 }
@@ -395,12 +485,9 @@ static int forks_what_awaits_it(void *arg, void *result) {
 
 Test(frames, a_call_that_awaits_its_own_task) {
     filch_executor *e = executor_of(2);
-    joiner = NULL;
-    filch_future *f = NULL;
-    /* The future is known before the task looks. */
-    int code = filch_submit(e, forks_what_awaits_it, NULL, 0, 0, &joiner);
-    f = joiner;
-    ok(code);
+    filch_future *f = submit_to(e, forks_what_awaits_it, NULL, 0, 0);
+    joiner = f;
+    flag_raise(&joiner_is_known);
     cr_assert_eq(filch_future_result(f, NULL, FILCH_FOREVER), FILCH_EDEADLK);
     filch_future_release(f);
     ok(filch_executor_destroy(e));
