@@ -25,6 +25,9 @@
  * barrier of 0.4 to 10 us. */
 #define FORCE_AFTER 2000
 
+/* Nanoseconds after which an owner that was asked, and does not fork, is asked at its next join as well. */
+#define ALERT_AFTER 300
+
 /* What a call has left that was run elsewhere. */
 struct left {
     char *text;
@@ -94,6 +97,14 @@ static void set_limit(struct filch__worker *w) {
         filch__crew_watch(p);
 }
 
+/* Somebody has asked, or nobody has answered yet since the task began: publishes calls, and tells. */
+static void answer(struct filch__worker *w) {
+    set_limit(w);
+    bool any = filch__lane_publish(&w->lane, !filch__barrier_is_there(), is_alert(w));
+    look_again(w);
+    if (any) filch__crew_tell_own(w);
+}
+
 cold bool filch__worker_fork(struct filch__self *self, filch_slot *slot) {
     struct filch__worker *w = filch__worker_of(self);
     struct filch__lane *l = &w->lane;
@@ -103,10 +114,7 @@ cold bool filch__worker_fork(struct filch__self *self, filch_slot *slot) {
         (void)cas_relaxed(&w->pool->forks, &none,
                           (uint32_t)POOL_FORKS); /* relaxed: the tell below has a fence */
     if (w->base_slot == 0) begin_base(w, index);
-    set_limit(w);
-    bool any = filch__lane_publish(l, !filch__barrier_is_there(), is_alert(w));
-    look_again(w);
-    if (any) filch__crew_tell_own(w);
+    answer(w);
     return true;
 }
 
@@ -156,6 +164,7 @@ static enum filch__steal steal_or_force(struct filch__worker *w, struct filch__w
         w->asked = whom;
         w->asked_at = now;
     }
+    if (now - w->asked_at >= ALERT_AFTER) filch__lane_alert(l);
     if (now - w->asked_at < FORCE_AFTER || !filch__barrier_is_there()) return STEAL_EMPTY;
     w->asked = 0;
     return filch__lane_force(l, slot);
@@ -326,6 +335,7 @@ cold enum filch__join filch__worker_join(struct filch__self *self, filch_slot *s
     }
     bool own = filch__lane_reclaim(l, index, is_alert(w));
     look_again(w);
+    if (own && load_relaxed(&l->hot.limit) == NULL) answer(w); /* relaxed: a hint */
     if (likely(own)) return join_own(w, slot);
     enum filch__join how = join_stolen(w, slot, index);
     return how == JOIN_RUN && filch__worker_is_here(w) ? join_own(w, slot) : how;

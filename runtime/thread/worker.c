@@ -28,6 +28,8 @@
 /* Nanoseconds of a stolen task below which it was not worth stealing: its cache lines, and the line of its
  * owner's `bottom`, go to the thief and back, at some 60 ns each. */
 #define TINY_TASK 300
+/* The same of a forked call, which comes with one line, and without its owner's `bottom`. */
+#define TINY_CALL 100
 /* Nanoseconds that a thief then leaves its victim alone, at first, and at most. */
 #define PAUSE_FIRST 1000
 #define PAUSE_MAX 8000
@@ -225,7 +227,17 @@ static filch__entry next_busy(struct filch__worker *w) {
     return take_from(w, filch__pool_slot(w->pool, w->victim));
 }
 
-/* Runs what was stolen from another's own deque, and learns from it whether to steal again at once. */
+/* Learns from what was stolen, which took so long, whether to steal again at once. */
+static void learn_from_stolen(struct filch__worker *w, int64_t start, int64_t tiny) {
+    int64_t end = filch__now();
+    w->pause = end - start >= tiny    ? 0
+               : w->pause == 0        ? PAUSE_FIRST
+               : w->pause < PAUSE_MAX ? 2 * w->pause
+                                      : PAUSE_MAX;
+    w->next_steal = end + w->pause;
+}
+
+/* Runs what was stolen from another's own deque. */
 static void run_stolen(struct filch__worker *w, filch__entry entry) {
     filch_future *f = filch__entry_future(entry);
     w->stole = false;
@@ -236,20 +248,18 @@ static void run_stolen(struct filch__worker *w, filch__entry entry) {
     /* From here on, when the task's line has come: how long that takes says nothing about the task. */
     int64_t start = filch__now();
     filch__worker_run(w, f, true);
-    int64_t end = filch__now();
-    w->pause = end - start >= TINY_TASK ? 0
-               : w->pause == 0          ? PAUSE_FIRST
-               : w->pause < PAUSE_MAX   ? 2 * w->pause
-                                        : PAUSE_MAX;
-    w->next_steal = end + w->pause;
+    learn_from_stolen(w, start, TINY_TASK);
 }
 
 static void run_entry(struct filch__worker *w, filch__entry entry) {
     w->stole = false;
-    if (filch__entry_is_frame(entry))
-        filch__worker_run_frame(w, entry);
-    else
+    if (!filch__entry_is_frame(entry)) {
         filch__worker_handle(w, entry);
+        return;
+    }
+    int64_t start = filch__now();
+    filch__worker_run_frame(w, entry);
+    learn_from_stolen(w, start, TINY_CALL);
 }
 
 /* Everything that there is, once. */
