@@ -24,6 +24,9 @@ enum filch__help {
     HELP_NONE      /* it is for others */
 };
 
+/* Of the status of a slot (filch/lane.h), the same in every room: the call has ended; some of it did not run. */
+enum { FRAME_DONE = 4, FRAME_SKIPPED = 8 };
+
 /* What came of ops->join. */
 enum filch__join {
     JOIN_RUN,    /* the caller runs it from its slot */

@@ -28,10 +28,17 @@ struct node {
 enum { RESERVE = 256 };
 static struct node reserve[RESERVE];
 
-/* Its next slot is one that nobody reads. */
-static filch_slot unread[2];
+/* Each thread outside writes its first call here, where nobody reads it; those that do so at the same time may go on
+ * behind each other. From then on it has a lane of its own. */
+static filch_slot unread[1024];
 filch_lane filch_lane_outside = {unread, NULL, (filch_slot *)UINTPTR_MAX, NULL};
 __thread filch_lane *filch_lane_self = &filch_lane_outside;
+
+struct own_lane {
+    filch_lane lane;
+    filch_slot unread[2];
+};
+static __thread struct own_lane own_lane;
 
 static __thread struct node *at_once;
 /* The result of a node that was joined; and what a thread outside writes under ThreadSanitizer. */
@@ -70,14 +77,20 @@ static filch_slot *drop_node(void) {
     return &landing;
 }
 
-/* Threads outside share a lane, whose place stays. */
+static bool is_outside(void) {
+    return filch_lane_self->end == NULL;
+}
+
+/* The place of a lane outside stays. */
 static void keep_outside(void) {
-    if (filch_lane_self == &filch_lane_outside)
-        filch_store_light(&filch_lane_outside.pos, unread); /* light: it is not read */
+    if (!is_outside()) return;
+    filch_store_light(&filch_lane_outside.pos, unread); /* light: it is not read */
+    own_lane.lane = (filch_lane){own_lane.unread, NULL, (filch_slot *)UINTPTR_MAX, NULL};
+    filch_lane_self = &own_lane.lane;
 }
 
 static struct filch__self *worker_with_lane(void) {
-    return filch_lane_self == &filch_lane_outside ? NULL : filch__self();
+    return is_outside() ? NULL : filch__self();
 }
 
 cold filch_slot *filch_fork_slow(filch_slot *slot) {
@@ -95,7 +108,9 @@ cold void filch_fork_at_once(filch_slot *slot, filch_slot_fn *run) {
 /* In the child of a fork() inside a task: a call that was forked before. Its thief is in the parent: unless it had ended
  * by then the child runs it as well. */
 static filch_slot *join_orphan(filch_slot *slot) {
-    return (load_relaxed(&slot->status) & 4) != 0 ? slot : NULL; /* relaxed: there is one thread */
+    uint32_t status = load_relaxed(&slot->status); /* relaxed: there is one thread */
+    slot->skipped = (status & FRAME_SKIPPED) != 0;
+    return (status & FRAME_DONE) != 0 ? slot : NULL;
 }
 
 cold filch_slot *filch_join_slow(filch_slot *slot) {
@@ -103,13 +118,14 @@ cold filch_slot *filch_join_slow(filch_slot *slot) {
     keep_outside();
     if (self != NULL) {
         enum filch__join how = self->executor->ops->join(self, slot);
+        if (unlikely(filch__self() != self)) return join_orphan(slot); /* the child of a fork() */
         if (how != JOIN_AT_ONCE) return how == JOIN_RUN ? NULL : slot;
     }
     return at_once != NULL ? drop_node() : join_orphan(slot);
 }
 
 bool filch_join_is_next(const filch_slot *slot) {
-    if (filch_lane_self == &filch_lane_outside) return true;
+    if (is_outside()) return true;
     const filch_slot *pos = filch_load_light(&filch_lane_self->pos); /* light: own field */
     return pos == slot + 1 || pos == slot;
 }

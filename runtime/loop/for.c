@@ -52,7 +52,7 @@ static inline bool run_before_rest(struct loop *l, int64_t begin, int64_t middle
     if (unlikely(!filch__rest_has_room())) return run_chunk(l, begin, middle);
     filch_fork(&frame, run_part, &rest, NULL);
     bool good = run_chunk(l, begin, middle);
-    return filch__rest_take_back(&frame) && good;
+    return filch__rest_take_back(&frame) == REST_BACK && good;
 }
 
 static void run_range(struct loop *l, int64_t begin, int64_t end) {

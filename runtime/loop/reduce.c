@@ -65,9 +65,9 @@ static inline bool run_before_rest(struct loop *l, int64_t begin, int64_t middle
         return run_chunk(l, begin, middle, value);
     filch_fork(&frame, run_part, &rest, NULL);
     bool good = run_chunk(l, begin, middle, value);
-    if (filch__rest_take_back(&frame)) return good;
-    add_upper(l, value, place);
-    return false;
+    enum filch__rest how = filch__rest_take_back(&frame);
+    if (how == REST_DONE) add_upper(l, value, place);
+    return how == REST_BACK && good;
 }
 
 /* `place`: for the value of another part; NULL: there is none, and the range is not split. */

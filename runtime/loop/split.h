@@ -62,9 +62,15 @@ static inline bool filch__rest_has_room(void) {
     filch_lane *lane = filch_lane_self;
     return likely(filch_load_light(&lane->pos) < lane->end); /* light: own field */
 }
-/* False: somebody else has run it, and has ended. */
-static inline bool filch__rest_take_back(filch_frame *rest) {
-    return likely(!filch_lane_pop(filch_lane_self, rest->at)) || filch_join_slow(rest->at) == NULL;
+enum filch__rest {
+    REST_BACK,   /* nobody has it */
+    REST_DONE,   /* somebody else has run it, and has ended */
+    REST_SKIPPED /* it did not run, or not all of it: the task was asked to end */
+};
+static inline enum filch__rest filch__rest_take_back(filch_frame *rest) {
+    if (likely(!filch_lane_pop(filch_lane_self, rest->at))) return REST_BACK;
+    const filch_slot *done = filch_join_slow(rest->at);
+    return done == NULL ? REST_BACK : done->skipped != 0 ? REST_SKIPPED : REST_DONE;
 }
 
 /* The middle of a range of more than `grain` indices: a multiple of the grain from its begin. */

@@ -44,7 +44,7 @@ static struct filch__worker *follow(struct filch__worker *from, uint64_t turn) {
     if ((turn & 1) != 0 && slot != NULL) {
         uint32_t status = load_acquire(&slot->status);      /* L11 <- L10, L12 */
         if (load_acquire(&from->turn) != turn) return NULL; /* B2 <- B1 */
-        if ((status & (SLOT_RUNNING | SLOT_WAITED)) == 0) return NULL;
+        if ((status & SLOT_RUNNING) == 0) return NULL;
         return filch__pool_slot(from->pool, status >> SLOT_THIEF_SHIFT);
     }
     if ((turn & 1) == 0 || f == NULL) return NULL;

@@ -140,7 +140,8 @@ cold void filch__worker_mark_slow(struct filch__worker *w) {
 static void run_newer_tasks(struct filch__worker *w, uint32_t index) {
     while (w->marks_used != 0 && w->marks[w->marks_used - 1].slot > index) {
         int64_t entry = w->marks[w->marks_used - 1].entry;
-        while (filch__worker_run_newer(w, entry))
+        /* Near the end of the stack they run later. */
+        while (!filch__worker_stack_is_low(w) && filch__worker_run_newer(w, entry))
             if (!filch__worker_is_here(w)) return;
         w->marks_used--;
     }
@@ -245,7 +246,11 @@ static bool leapfrog(struct filch__worker *w, filch_slot *slot, struct filch__wo
         say_over(filch__entry_frame(entry), SLOT_RETURNED);
         return false;
     }
+    int64_t bottom = filch__deque_bottom(&w->local);
     filch__worker_run_frame(w, entry);
+    /* What it has submitted is no descendant of the task that waits here. */
+    if (filch__worker_is_here(w) && filch__deque_bottom(&w->local) > bottom)
+        w->help_floor = filch__deque_bottom(&w->local);
     return true;
 }
 
@@ -319,8 +324,7 @@ static enum filch__join join_own(struct filch__worker *w, filch_slot *slot) {
     return JOIN_DONE;
 }
 
-cold enum filch__join filch__worker_join(struct filch__self *self, filch_slot *slot) {
-    struct filch__worker *w = filch__worker_of(self);
+static enum filch__join join(struct filch__worker *w, filch_slot *slot) {
     struct filch__lane *l = &w->lane;
     uint32_t index = filch__lane_index(l, slot);
     if (index >= LANE_SLOTS) {
@@ -339,6 +343,15 @@ cold enum filch__join filch__worker_join(struct filch__self *self, filch_slot *s
     if (likely(own)) return join_own(w, slot);
     enum filch__join how = join_stolen(w, slot, index);
     return how == JOIN_RUN && filch__worker_is_here(w) ? join_own(w, slot) : how;
+}
+
+cold enum filch__join filch__worker_join(struct filch__self *self, filch_slot *slot) {
+    struct filch__worker *w = filch__worker_of(self);
+    if (likely(self->blocking == 0)) return join(w, slot);
+    uint32_t depth = filch__worker_leave_blocking(w);
+    enum filch__join how = join(w, slot);
+    if (filch__worker_is_here(w)) filch__worker_enter_blocking(w, depth);
+    return how;
 }
 
 void filch__worker_abandon_frames(struct filch__worker *w) {

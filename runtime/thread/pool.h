@@ -313,6 +313,9 @@ int filch__worker_wait_set(struct filch__self *self, struct filch__gathering *se
 void filch__worker_park_for_frame(struct filch__worker *w, filch_slot *slot);
 /* Runs a task of the own deque whose place is not below `index`, if it is a descendant of the one that runs. */
 bool filch__worker_run_newer(struct filch__worker *w, int64_t index);
+/* Between filch_blocking_begin and _end: takes the place back for a while; gives it again. */
+uint32_t filch__worker_leave_blocking(struct filch__worker *w);
+void filch__worker_enter_blocking(struct filch__worker *w, uint32_t depth);
 void filch__worker_left_stale(struct filch__self *self);
 void filch__worker_blocking_begin(struct filch__self *self);
 void filch__worker_blocking_end(struct filch__self *self);

@@ -349,22 +349,22 @@ void filch__worker_blocking_end(struct filch__self *self) {
 
 /* A wait between filch_blocking_begin and _end may run tasks, so that the worker takes its place back for that
  * time. */
-static cold uint32_t leave_blocking(struct filch__worker *w) {
+cold uint32_t filch__worker_leave_blocking(struct filch__worker *w) {
     uint32_t depth = w->self.blocking;
     w->self.blocking = 0;
     filch__worker_blocking_end(&w->self);
     return depth;
 }
-static cold void enter_blocking(struct filch__worker *w, uint32_t depth) {
+cold void filch__worker_enter_blocking(struct filch__worker *w, uint32_t depth) {
     w->self.blocking = depth;
     filch__worker_blocking_begin(&w->self);
 }
 
 static cold int wait_in_blocking(struct filch__worker *w, filch_future *f, int64_t deadline,
                                  bool isolated) {
-    uint32_t depth = leave_blocking(w);
+    uint32_t depth = filch__worker_leave_blocking(w);
     int rc = wait_slow(w, f, deadline, isolated);
-    if (filch__worker_is_here(w)) enter_blocking(w, depth);
+    if (filch__worker_is_here(w)) filch__worker_enter_blocking(w, depth);
     return rc;
 }
 
@@ -406,9 +406,9 @@ enum filch__help filch__worker_help(struct filch__self *self, filch_future *f, b
     struct filch__worker *w = filch__worker_of(self);
     if (!filch__worker_is_here(w)) return HELP_NONE;
     if (!run || likely(self->blocking == 0)) return help(w, f, run);
-    uint32_t depth = leave_blocking(w);
+    uint32_t depth = filch__worker_leave_blocking(w);
     enum filch__help how = help(w, f, run);
-    if (filch__worker_is_here(w)) enter_blocking(w, depth);
+    if (filch__worker_is_here(w)) filch__worker_enter_blocking(w, depth);
     return how;
 }
 
@@ -430,8 +430,8 @@ int filch__worker_wait_set(struct filch__self *self, struct filch__gathering *se
     if (only != NULL && !is_mine(w, only)) only = NULL;
     struct awaited a = {only, set, NULL, NULL, stuck, false};
     if (likely(self->blocking == 0)) return wait_set(w, &a, deadline);
-    uint32_t depth = leave_blocking(w);
+    uint32_t depth = filch__worker_leave_blocking(w);
     int rc = wait_set(w, &a, deadline);
-    if (filch__worker_is_here(w)) enter_blocking(w, depth);
+    if (filch__worker_is_here(w)) filch__worker_enter_blocking(w, depth);
     return rc;
 }

@@ -257,6 +257,7 @@ static void run_entry(struct filch__worker *w, filch__entry entry) {
         filch__worker_handle(w, entry);
         return;
     }
+    filch__hand_empty(w); /* it is part of a task that runs: nobody who drains waits for it */
     int64_t start = filch__now();
     filch__worker_run_frame(w, entry);
     learn_from_stolen(w, start, TINY_CALL);
@@ -481,18 +482,24 @@ void filch__worker_run(struct filch__worker *w, filch_future *f, bool drop) {
     filch__worker_end_blocking(w);
     count_own(&w->completed, 1);
     if (outermost) end_outermost(w);
+    /* What callbacks fork is no part of a task. */
+    outer_forks = filch__worker_begin_forks(w);
     filch__future_finish(f, LIFE_FINISHED, drop, before_callbacks, w);
+    if (unlikely(!filch__worker_is_here(w))) return;
+    filch__worker_end_forks(w, outer_forks);
     filch__worker_end_blocking(w);
     w->nesting--;
 }
 
 cold void filch__worker_end_unstarted(struct filch__worker *w, filch_future *f) {
+    uint32_t outer_forks = filch__worker_begin_forks(w);
     w->nesting++;
     if ((filch__pool_ending(w->pool) & POOL_BROKEN) != 0)
         filch__future_try_fail(f, filch__pool_cause(w->pool));
     else
         filch__future_try_cancel(f);
     if (!filch__worker_is_here(w)) return;
+    filch__worker_end_forks(w, outer_forks);
     filch__worker_end_blocking(w);
     w->nesting--;
 }
@@ -517,6 +524,7 @@ static void begin(struct filch__worker *w) {
     w->nesting++;
     int rc = p->initializer(p->initializer_arg);
     if (unlikely(!filch__worker_is_here(w))) return;
+    filch__worker_end_forks(w, 0);
     filch__worker_end_blocking(w);
     w->initialized = rc == 0;
     if (rc != 0) filch__pool_break(p, rc, w->self.index);
