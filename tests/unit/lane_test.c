@@ -715,10 +715,31 @@ static void fill_store_buffer(void) {
     for (int i = 0; i < SLOW_LINES; i++) *(volatile char *)slow_lines[i] = (char)i;
 }
 
+/* The guard is to be raised at the time of the pop: a little after the fork. */
+static bool await_fork(struct load *l, struct filch__random *random) {
+    while (load_acquire(&l->lane.hot.pos) == l->lane.slots) { /* L2 <- L1, L3 */
+        if (load_acquire(&l->finished) != 0) return false;
+        if (filch__random_below(random, 256) == 0) sched_yield();
+    }
+    for (uint32_t i = filch__random_below(random, 32); i > 0; i--) cpu_relax();
+    return true;
+}
+
+static void be_forcer(struct load *l) {
+    struct filch__random random;
+    filch__random_init(&random, 54321);
+    while (await_fork(l, &random)) {
+        filch_slot *slot;
+        if (filch__lane_force(&l->lane, &slot) != STEAL_OK) continue;
+        take(l, slot);
+        exchange_acq_rel(&slot->status, (uint32_t)SLOT_DONE); /* L12 -> L11 */
+    }
+}
+
 static void singles_thread(int index, void *context) {
     struct load *l = context;
     if (index != 0) {
-        be_thief(l, index);
+        be_forcer(l);
         return;
     }
     while (l->next < l->n) {
@@ -726,7 +747,6 @@ static void singles_thread(int index, void *context) {
         memcpy(slot->place.bytes, &l->next, sizeof l->next);
         l->next++;
         (void)filch_lane_push(&l->lane.hot, slot); /* nobody publishes: force alone */
-        for (long i = l->next & 63; i > 0; i--) cpu_relax();
         fill_store_buffer();
         join_newest(l);
     }
