@@ -1,0 +1,224 @@
+/* frames_nested_test.c: forked calls among everything else that a task may do: shutdown, blocking calls, newer tasks,
+ * fork(2), callbacks, requests to end.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "api_support.h"
+#include <stdlib.h>
+#include <unistd.h>
+
+TestSuite(frames_nested, .timeout = 60);
+
+static int begun, may_end;
+
+static int nothing(void *arg, void *result) {
+    (void)arg, (void)result;
+    return 0;
+}
+
+/* A call that another worker has begun, and that ends when it is told. */
+static int begins_and_waits(void *arg, void *result) {
+    (void)arg, (void)result;
+    add(&begun, 1);
+    wait_for_count(&may_end, 1);
+    return 0;
+}
+static int forks_and_joins(void *arg, void *result) {
+    filch_frame f;
+    (void)arg, (void)result;
+    filch_fork(&f, begins_and_waits, NULL, NULL);
+    wait_for_count(&begun, 1);
+    return filch_join(&f);
+}
+
+Test(frames_nested, a_shutdown_that_cancels_does_not_wait_for_a_stolen_call) {
+    filch_executor *e = executor_of(2);
+    filch_future *f = submit_to(e, forks_and_joins, NULL, 0, 0);
+    wait_for_count(&begun, 1);
+    ok(filch_executor_shutdown(e, FILCH_CANCEL_PENDING));
+    cr_assert_not(filch_future_done(f));
+    add(&may_end, 1);
+    ok(filch_future_result(f, NULL, FILCH_FOREVER));
+    filch_future_release(f);
+    ok(filch_executor_destroy(e));
+}
+
+/* The stolen call waits for what only a task from outside brings: there must be a worker for that. */
+static filch_future *promise;
+static int awaits_promise(void *arg, void *result) {
+    (void)arg, (void)result;
+    add(&begun, 1);
+    return filch_future_result(promise, NULL, FILCH_FOREVER);
+}
+static int joins_while_blocking(void *arg, void *result) {
+    filch_frame f;
+    (void)arg, (void)result;
+    filch_fork(&f, awaits_promise, NULL, NULL);
+    wait_for_count(&begun, 1);
+    filch_blocking_begin();
+    int rc = filch_join(&f);
+    return rc != 0 ? rc : filch_blocking_end();
+}
+static int keeps_promise(void *arg, void *result) {
+    (void)arg, (void)result;
+    return filch_promise_set(promise, NULL, 0);
+}
+
+Test(frames_nested, a_join_between_blocking_begin_and_end) {
+    ok(filch_promise(0, &promise));
+    filch_executor *e = executor_of(2);
+    filch_future *f = submit_to(e, joins_while_blocking, NULL, 0, 0);
+    wait_for_count(&begun, 1);
+    usleep(50000); /* both are parked by now, most likely */
+    ok(filch_submit(e, keeps_promise, NULL, 0, 0, NULL));
+    ok(filch_future_result(f, NULL, FILCH_FOREVER));
+    filch_future_release(f);
+    filch_future_release(promise);
+    ok(filch_executor_destroy(e));
+}
+
+/* A reduction whose rest does not run. */
+struct value {
+    unsigned magic;
+    long sum;
+};
+enum { MAGIC = 0xabcd };
+static const struct value identity = {MAGIC, 0};
+static filch_future *own;
+static int known, unmade;
+
+static int sums_and_requests(int64_t begin, int64_t end, void *context, void *value) {
+    (void)context;
+    for (int64_t i = begin; i < end; i++) {
+        ((struct value *)value)->sum++;
+        if (i == 1000) filch_future_request_cancel(own);
+    }
+    return 0;
+}
+static void combines(void *left, const void *right, void *context) {
+    const struct value *r = right;
+    (void)context;
+    if (r->magic != MAGIC) add(&unmade, 1);
+    ((struct value *)left)->sum += r->sum;
+}
+static int reduces(void *arg, void *result) {
+    filch_reduction r = FILCH_REDUCTION_INIT;
+    struct value value;
+    (void)arg, (void)result;
+    wait_for_count(&known, 1);
+    r.size = sizeof value;
+    r.identity = &identity;
+    r.body = sums_and_requests;
+    r.combine = combines;
+    return filch_parallel_reduce(filch_current_executor(), 0, 1000000, 100, &r, &value);
+}
+
+Test(frames_nested, a_reduction_that_is_asked_to_end_puts_in_no_value_that_was_not_made) {
+    for (int workers = 1; workers <= 3; workers++) {
+        filch_executor *e = executor_of(workers);
+        known = 0;
+        ok(filch_submit(e, reduces, NULL, 0, 0, &own));
+        add(&known, 1);
+        cr_assert_eq(filch_future_result(own, NULL, FILCH_FOREVER), FILCH_ECANCELED);
+        cr_assert_eq(unmade, 0);
+        filch_future_release(own);
+        ok(filch_executor_destroy(e));
+    }
+}
+
+/* Each task submits the next between its fork and its join, which runs it. */
+static int links;
+static int next_link(void *arg, void *result) {
+    filch_frame f;
+    (void)arg, (void)result;
+    if (add(&links, -1) < 0) return filch_promise_set(promise, NULL, 0);
+    filch_fork(&f, nothing, NULL, NULL);
+    int rc = filch_submit(filch_current_executor(), next_link, NULL, 0, 0, NULL);
+    return rc | filch_join(&f);
+}
+
+Test(frames_nested, a_chain_of_newer_tasks_needs_no_endless_stack) {
+    ok(filch_promise(0, &promise));
+    filch_executor *e = executor_of(1);
+    links = 100000;
+    ok(filch_submit(e, next_link, NULL, 0, 0, NULL));
+    ok(filch_future_result(promise, NULL, FILCH_FOREVER));
+    filch_future_release(promise);
+    ok(filch_executor_destroy(e));
+}
+
+/* fork(2) in a newer task, while the forked call has ended elsewhere: the child has its result. */
+static int child_code = -1;
+static int gives_65(void *arg, void *result) {
+    (void)arg;
+    *(int *)result = 7;
+    add(&begun, 1);
+    return 65;
+}
+static int forks_a_child(void *arg, void *result) {
+    (void)arg, (void)result;
+    pid_t child = child_start();
+    if (child == 0) return 0;
+    child_code = child_finish(child);
+    return 0;
+}
+static int joins_in_both(void *arg, void *result) {
+    filch_frame f;
+    int value = 0;
+    pid_t parent = getpid();
+    (void)arg, (void)result;
+    filch_fork(&f, gives_65, NULL, &value);
+    wait_for_count(&begun, 1);
+    usleep(10000); /* its end has been told, most likely; else the child runs it again */
+    ok(filch_submit(filch_current_executor(), forks_a_child, NULL, 0, 0, NULL));
+    int rc = filch_join(&f);
+    if (getpid() != parent) _exit(rc == 65 && value == 7 ? 0 : 1);
+    return rc == 65 && value == 7 ? 0 : 1;
+}
+
+Test(frames_nested, fork_in_a_newer_task_of_a_stolen_call) {
+    filch_executor *e = executor_of(2);
+    filch_future *f = submit_to(e, joins_in_both, NULL, 0, 0);
+    ok(filch_future_result(f, NULL, FILCH_FOREVER));
+    cr_assert_eq(child_code, 0);
+    filch_future_release(f);
+    ok(filch_executor_destroy(e));
+}
+
+/* A callback that forks, in a task that was asked to end: its call is no part of that. */
+static int callback_code = -1, callback_runs;
+static int notes(void *arg, void *result) {
+    (void)arg, (void)result;
+    add(&callback_runs, 1);
+    return 0;
+}
+static void forks_in_callback(filch_future *f, void *context) {
+    filch_frame frame;
+    (void)f, (void)context;
+    filch_fork(&frame, notes, NULL, NULL);
+    callback_code = filch_join(&frame);
+}
+static int is_asked_to_end(void *arg, void *result) {
+    filch_future *n;
+    filch_frame f;
+    (void)arg, (void)result;
+    wait_for_count(&known, 1);
+    ok(filch_submit(filch_current_executor(), nothing, NULL, 0, 0, &n));
+    filch_fork(&f, nothing, NULL, NULL);
+    ok(filch_future_add_done_callback(n, forks_in_callback, NULL));
+    filch_future_request_cancel(own);
+    ok(filch_future_result(n, NULL, FILCH_FOREVER));
+    filch_future_release(n);
+    return filch_join(&f);
+}
+
+Test(frames_nested, what_a_callback_forks_is_no_part_of_the_task_below) {
+    filch_executor *e = executor_of(1);
+    known = 0;
+    ok(filch_submit(e, is_asked_to_end, NULL, 0, 0, &own));
+    add(&known, 1);
+    cr_assert_eq(filch_future_result(own, NULL, FILCH_FOREVER), FILCH_ECANCELED);
+    cr_assert_eq(callback_code, 0);
+    cr_assert_eq(callback_runs, 1);
+    filch_future_release(own);
+    ok(filch_executor_destroy(e));
+}
