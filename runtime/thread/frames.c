@@ -1,7 +1,7 @@
 /* thread/frames.c: a worker's slow forks and joins, and the calls that it takes from others.
  *
  * Flow     filch_fork_slow -> filch__worker_fork: publishes calls, and tells somebody. filch_join_slow ->
- *          filch__worker_join: takes the call back, or waits for its thief. Who searches (worker.c) ->
+ *          filch__worker_join: takes the call back, or waits for its thief. Who searches (find.c) ->
  *          filch__worker_steal_frame -> filch__worker_run_frame.
  * Source   leapfrogging: Wagner & Calder, PPoPP 1993.
  * Why leapfrogging runs nothing unrelated: while a thief runs a call that it took from us, everything in its lane

@@ -1,7 +1,8 @@
 /* thread/pool.h: the thread executor: its workers, its injector, and what they share.
  *
  * Flow     filch_submit -> pool.c (submit) -> a deque or the injector -> crew.c (tell somebody) ->
- *          worker.c (find, run) -> future.c (finish). Waiting: wait.c. The end: shutdown.c.
+ *          find.c (what is next) -> worker.c (run) -> future.c (finish). Nothing to do: idle.c. Waiting: wait.c.
+ *          The end: shutdown.c.
  * State    slots[]: set once per index by whoever starts the worker, NULL again if that failed; freed
  *          by destroy. ending: set by shutdown and by a failing initializer, never cleared. of a
  *          worker: see the comments on its fields.
@@ -219,6 +220,29 @@ void filch__crew_unpark_one(struct filch__pool *p);
 void filch__crew_wake_all(struct filch__pool *p);
 /* Called with the word after a worker was taken off: the last one, when closing, says so. */
 void filch__crew_one_less(struct filch__pool *p, uint64_t word);
+
+/* find.c: the policy. Each opens the hand, and empties it if it returns ENTRY_NONE. */
+
+/* What a BUSY worker runs next: its own, what is outside, else from whom it stole last. */
+filch__entry filch__worker_next(struct filch__worker *w);
+/* Everything that there is, once. */
+filch__entry filch__worker_look(struct filch__worker *w);
+/* Looks for as long as a worker spins (W1): for `spin`, and after spins in vain for less each time, since
+ * where work comes seldom it does not come just then. ENTRY_NONE: it is time to sleep. */
+filch__entry filch__worker_search(struct filch__worker *w);
+/* Learns from what was stolen, a forked call or a task, which began at `start` and has ended, whether to steal again at
+ * once. */
+void filch__worker_learn(struct filch__worker *w, int64_t start, bool call);
+
+/* idle.c */
+
+/* The next entry of a worker that has found nothing, whatever that takes. ENTRY_NONE: it has left for ever. */
+filch__entry filch__worker_idle(struct filch__worker *w);
+/* SEARCHING or BUSY to BUSY with an entry; the last searcher sees to it that others search on (W4). */
+void filch__worker_found(struct filch__worker *w);
+/* BUSY. If one too many is awake since a blocked worker came back, this one sleeps. Its queues are for the others,
+ * each of which looks at them before it sleeps. False: the worker has left for ever. */
+bool filch__worker_retire(struct filch__worker *w);
 
 /* worker.c */
 

@@ -8,7 +8,7 @@
  * Source   leapfrogging: Wagner & Calder, "Leapfrogging: a portable technique for implementing efficient
  *          futures", PPoPP 1993; here the victim's entries are known by their place, not by a level.
  * A wait for a set (gather.h) is the same, with filch__worker_help for each of its futures before.
- * Not here: the state of a future (future_state.h), the order of ordinary work (worker.c), what is asked of a
+ * Not here: the state of a future (future_state.h), the order of ordinary work (find.c), what is asked of a
  *          set (set.c). */
 #include "base/point.h"
 #include "error.h"
