@@ -140,11 +140,7 @@ void filch__lane_forget_root(struct filch__lane *l, uint32_t index);
 /* Who has taken a slot: the root of its call. */
 uintptr_t filch__lane_root(struct filch__lane *l, uint32_t index);
 
-/* Anybody: is there a public call; is there one at all? Hints, exact after a barrier for what was forked before it. */
-static inline bool filch__lane_has_public(struct filch__lane *l) {
-    uint64_t word = lane_read(l);
-    return lane_top(word) < lane_split(word);
-}
+/* Anybody: is there a call that is not taken? A hint, exact after a barrier for what was forked before it. */
 static inline bool filch__lane_has_any(struct filch__lane *l) {
     uint64_t word = lane_read(l);
     filch_slot *pos = load_acquire(&l->hot.pos); /* L2 <- L1, L3 */
