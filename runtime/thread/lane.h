@@ -119,9 +119,9 @@ static inline uint32_t filch__lane_used(struct filch__lane *l) {
  * one, at once. alert: joins shall be slow in any case. */
 bool filch__lane_publish(struct filch__lane *l, bool all, bool alert);
 
-/* Owner, in a slow join of a slot: takes it back. False: it is stolen. `keep`: what others have not taken stays
- * public, but for this slot. */
-bool filch__lane_reclaim(struct filch__lane *l, uint32_t index, bool alert);
+/* Owner, in a slow join of a slot: takes it back, and half of the older public ones. False: it is stolen. `keep`: the
+ * older ones stay public. */
+bool filch__lane_reclaim(struct filch__lane *l, uint32_t index, bool keep, bool alert);
 /* Owner: the slot, which was stolen, is free again, and with it all that are newer. */
 void filch__lane_reset(struct filch__lane *l, uint32_t index, bool alert);
 
