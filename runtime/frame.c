@@ -13,6 +13,7 @@
 #include "base/compiler.h"
 #include "error.h"
 #include "executor_ops.h"
+#include "future.h"
 #include "os/memory.h"
 #include <filch/fork.h>
 #include <stdio.h>
@@ -224,7 +225,7 @@ int filch_run(filch_executor *executor, filch_task_fn *fn, void *arg, void *resu
     if (executor == NULL) return FILCH_ENOMEM;
     int code = filch_submit(executor, run_in_task, &in, sizeof in, 0, &f);
     if (code != 0) return code;
-    code = filch_future_result(f, NULL, FILCH_FOREVER);
+    code = filch__future_conclude(f);
     filch_future_release(f);
     return code;
 }

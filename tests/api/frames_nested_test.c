@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: MIT */
 #include "api_support.h"
+#include <alloca.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -220,5 +221,86 @@ Test(frames_nested, what_a_callback_forks_is_no_part_of_the_task_below) {
     cr_assert_eq(callback_code, 0);
     cr_assert_eq(callback_runs, 1);
     filch_future_release(own);
+    ok(filch_executor_destroy(e));
+}
+
+/* filch_run, where the wait for its task gives up: the task does not use the caller's memory after the return. */
+static filch_executor *other;
+static int notes_in(void *arg, void *result) {
+    (void)result;
+    add(arg, 1);
+    return 0;
+}
+static int runs_elsewhere(void *arg, void *result) {
+    size_t amount = *(size_t *)arg;
+    volatile char *block = alloca(amount);
+    int *runs = result;
+    block[0] = 1;
+    ok(filch_submit(filch_current_executor(), nothing, NULL, 0, 0, NULL)); /* needs a spare */
+    int rc = filch_run(other, notes_in, &callback_runs, NULL);
+    *runs = read_int(&callback_runs);
+    return rc == FILCH_EAGAIN && block[0] == 1 ? 0 : 1;
+}
+
+Test(frames_nested, a_run_that_cannot_be_waited_for_does_not_start_later) {
+    enum { STACK = 1 << 20 };
+    filch_thread_options options = FILCH_THREAD_OPTIONS_INIT;
+    size_t amount = STACK - (48 << 10);
+    struct gate gate;
+    int runs = -1;
+    options.max_workers = 1;
+    options.max_spares = -1;
+    options.stack_size = STACK;
+    filch_executor *e = executor_with(options);
+    other = executor_of(1);
+    filch_future *occupied = occupy(other, &gate);
+    filch_future *f = submit_to(e, runs_elsewhere, &amount, sizeof amount, sizeof runs);
+    ok(filch_future_result(f, &runs, FILCH_FOREVER));
+    cr_assert_eq(runs, 0);
+    open_gate(&gate, occupied);
+    filch_future_release(f);
+    ok(filch_executor_destroy(other));
+    ok(filch_executor_destroy(e));
+    cr_assert_eq(read_int(&callback_runs), 0);
+}
+
+/* The same where its task runs already: in a callback of a task for which it waits. */
+static int in_run, ended_in_run = -1, run_code;
+static int awaits_own(void *arg, void *result) {
+    (void)arg, (void)result;
+    int rc = filch_future_result(own, NULL, FILCH_FOREVER);
+    add(&in_run, 1);
+    return rc;
+}
+static void runs_in_callback(filch_future *f, void *context) {
+    (void)f, (void)context;
+    run_code = filch_run(filch_current_executor(), awaits_own, NULL, NULL);
+    ended_in_run = read_int(&in_run);
+}
+static int keeps_promise_with_callback(void *arg, void *result) {
+    (void)arg, (void)result;
+    wait_for_count(&known, 1);
+    ok(filch_future_add_done_callback(promise, runs_in_callback, NULL));
+    return filch_promise_set(promise, NULL, 0);
+}
+
+Test(frames_nested, a_run_in_a_circle_waits_for_its_task) {
+    ok(filch_promise(0, &promise));
+    filch_executor *e = executor_of(2);
+    known = 0;
+    ok(filch_submit(e, keeps_promise_with_callback, NULL, 0, 0, &own));
+    struct stopper *submitted = stop_at("crew.started");
+    struct stopper *parked = stop_at("future.sleep");
+    add(&known, 1);
+    stopper_wait_reached(
+        submitted);               /* the run has started the second worker, which takes its task */
+    stopper_wait_reached(parked); /* and that waits: the circle is closed by the run */
+    stopper_release(submitted);
+    stopper_release(parked);
+    ok(filch_future_result(own, NULL, FILCH_FOREVER));
+    cr_assert_eq(ended_in_run, 1);
+    cr_assert_eq(run_code, FILCH_EDEADLK);
+    filch_future_release(own);
+    filch_future_release(promise);
     ok(filch_executor_destroy(e));
 }
