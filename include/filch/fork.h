@@ -63,7 +63,8 @@ FILCH_API int filch_run(filch_executor *executor, filch_task_fn *fn, void *arg, 
  *
  * fa, fb   not NULL
  * arg_a, result_a, arg_b, result_b  the caller's own memory, not copied, not zeroed
- * Returns  0; else the code of fa, or of fb if fa has returned 0. If fa fails before fb has started, fb does not run.
+ * Returns  0; else the code of fa, or of fb if fa has returned 0, with its text (filch_fail, filch_last_error). If fa
+ *          fails before fb has started, fb does not run.
  *          FILCH_ECANCELED if the task was asked to end. FILCH_EINVAL (a function is NULL): nothing has run.
  * Threads: any; outside of a task it calls one after the other. Since: 0.1. Source: rayon::join. */
 FILCH_API int filch_invoke2(filch_task_fn *fa, void *arg_a, void *result_a, filch_task_fn *fb,

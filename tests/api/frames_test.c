@@ -2,6 +2,7 @@
  *
  * SPDX-License-Identifier: MIT */
 #include "api_support.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -327,6 +328,49 @@ Test(frames, the_first_error_of_a_pair_stops_the_second) {
     cr_assert_eq(filch_run(e, pair_of_good_and_bad, NULL, NULL), 5);
     cr_assert_eq(runs_of_second, 1);
     ok(filch_executor_destroy(e));
+}
+
+/* Both fail, and the second runs elsewhere: the first one's code and text are what the caller gets. */
+static int fails_when_told(void *arg, void *result) {
+    (void)arg, (void)result;
+    add(&begun, 1);
+    wait_for_count(&may_end, 1);
+    (void)filch_submit(NULL, NULL, NULL, 0, 0, NULL); /* has a text as well */
+    return filch_fail(8, "the second failed");
+}
+static int fails_meanwhile(void *arg, void *result) {
+    (void)result;
+    wait_for_count(&begun, 1);
+    add(&may_end, 1);
+    int code = *(int *)arg;
+    if (code < 0) return filch_join(NULL);
+    return code == 9 ? code : filch_fail(code, "the first failed");
+}
+static int pair_of_bad(void *arg, void *result) {
+    char before[100];
+    (void)result;
+    (void)filch_join_unless_started(NULL);
+    snprintf(before, sizeof before, "%s",
+             *(int *)arg < 0 ? "filch_join: the frame is NULL" : filch_last_error());
+    int rc = filch_invoke2(fails_meanwhile, arg, NULL, fails_when_told, NULL, NULL);
+    return strcmp(filch_last_error(), before) == 0 ? rc : 77;
+}
+static void assert_first_of_pair(int code, const char *text) {
+    filch_executor *e = executor_of(2);
+    filch_error error;
+    begun = may_end = 0;
+    filch_future *f = submit_to(e, pair_of_bad, &code, sizeof code, 0);
+    ok(filch_future_error(f, &error, FILCH_FOREVER));
+    cr_assert_eq(error.code, code);
+    cr_assert_str_eq(error.text, text);
+    filch_future_release(f);
+    ok(filch_executor_destroy(e));
+}
+
+Test(frames, both_of_a_pair_fail) {
+    assert_first_of_pair(7, "the first failed");
+    assert_first_of_pair(9, filch_error_text(9));
+    assert_first_of_pair(FILCH_EINVAL, filch_error_text(FILCH_EINVAL));
 }
 
 /* Cancellation: */
