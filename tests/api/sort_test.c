@@ -527,6 +527,7 @@ struct adversary {
     uint32_t *rank; /* by element; `undecided` until it must be known */
     uint32_t undecided, decided, candidate;
     long comparisons;
+    int sign; /* -1: its order is the reverse one */
 };
 static int ask_adversary(const void *a, const void *b, void *context) {
     struct adversary *who = context;
@@ -538,19 +539,29 @@ static int ask_adversary(const void *a, const void *b, void *context) {
         who->candidate = x;
     else if (who->rank[y] == who->undecided)
         who->candidate = y;
-    return (who->rank[x] > who->rank[y]) - (who->rank[x] < who->rank[y]);
+    return who->sign * ((who->rank[x] > who->rank[y]) - (who->rank[x] < who->rank[y]));
 }
-Test(sort, in_place_against_an_adversary) {
+static void sort_against_adversary(int sign) {
     enum { N = 20000 };
     static uint32_t array[N], rank[N];
-    struct adversary who = {rank, N, 0, 0, 0};
+    struct adversary who = {rank, N, 0, 0, 0, sign};
     for (uint32_t i = 0; i < N; i++) array[i] = i, rank[i] = N;
     filch_executor *e = executor_of(1);
     ok(filch_parallel_sort_in_place(e, array, N, sizeof *array, ask_adversary, &who));
-    for (size_t i = 1; i < N; i++) cr_assert_leq(rank[array[i - 1]], rank[array[i]]);
+    for (size_t i = 1; i < N; i++)
+        cr_assert(sign > 0 ? rank[array[i - 1]] <= rank[array[i]]
+                           : rank[array[i - 1]] >= rank[array[i]]);
     /* N log2 N is 286 000; a square would be 400 000 000. */
     cr_assert_lt(who.comparisons, 3000000);
     ok(filch_executor_destroy(e));
+}
+
+/* Of each range the part above the pivot is the longer one, or the part below. */
+Test(sort, in_place_against_an_adversary) {
+    sort_against_adversary(1);
+}
+Test(sort, in_place_against_an_adversary_of_the_reverse_order) {
+    sort_against_adversary(-1);
 }
 
 /* Comparisons that contradict themselves -------------------------------------------------------------- */
