@@ -544,15 +544,16 @@ static int ask_adversary(const void *a, const void *b, void *context) {
 static void sort_against_adversary(int sign) {
     enum { N = 20000 };
     static uint32_t array[N], rank[N];
-    struct adversary who = {rank, N, 0, 0, 0, sign};
+    struct adversary who = {rank, N, 3, 0, 0, sign};
     for (uint32_t i = 0; i < N; i++) array[i] = i, rank[i] = N;
+    rank[0] = 1, rank[1] = 0, rank[2] = 2; /* else it is found to be in order */
     filch_executor *e = executor_of(1);
     ok(filch_parallel_sort_in_place(e, array, N, sizeof *array, ask_adversary, &who));
     for (size_t i = 1; i < N; i++)
         cr_assert(sign > 0 ? rank[array[i - 1]] <= rank[array[i]]
                            : rank[array[i - 1]] >= rank[array[i]]);
-    /* N log2 N is 286 000; a square would be 400 000 000. */
-    cr_assert_lt(who.comparisons, 3000000);
+    /* N log2 N is 286 000; it takes 440 000, and 2 400 000 with patience that does not end. */
+    cr_assert_lt(who.comparisons, 1000000);
     ok(filch_executor_destroy(e));
 }
 
