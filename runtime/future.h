@@ -248,6 +248,10 @@ bool filch__future_try_fail(filch_future *f, const char *cause);
 
 /* Waits as filch_future_result does. 0, or why it was not waited for, with the text. Deadlines: os/clock.h. */
 int filch__future_await(filch_future *f, int64_t deadline);
+/* Waits for a task that uses memory of the caller, and gives its code. If that cannot be done (a worker's stack is used
+ * up and no spare can be started, or tasks wait in a circle) the task is cancelled, and the code says why; once it runs
+ * it is waited for in any case. In the child of a fork() that came meanwhile it is the parent's: FILCH_EFORKED. */
+int filch__future_conclude(filch_future *f);
 /* Sleeps until the future is done or the absolute deadline has passed; false: the deadline. */
 bool filch__future_sleep(filch_future *f, int64_t deadline);
 /* Spins at most `spin` nanoseconds, and not past the deadline; true: done. */

@@ -82,13 +82,13 @@ static bool run_at_once(struct filch__worker *w, filch_slot *slot) {
     return false;
 }
 
-/* With CPUs that nobody uses each fork looks. The word is read after the limit was set, so that who goes to sleep later
+/* With CPUs that nobody uses each fork looks; without a barrier, each at all. The word is read after the limit was set, so that who goes to sleep later
  * asks later. */
 static void set_limit(struct filch__worker *w) {
     struct filch__pool *p = w->pool;
-    if (!filch__barrier_is_there()) return;
-    store_relaxed(&w->lane.hot.limit, w->lane.slots + LANE_SLOTS); /* relaxed: own field */
-    fence_seq_cst();                                               /* S1 -> S2 */
+    if (filch__barrier_is_there())
+        store_relaxed(&w->lane.hot.limit, w->lane.slots + LANE_SLOTS); /* relaxed: own field */
+    fence_seq_cst();                                                   /* S1 -> S2 */
     uint32_t awake = sleep_awake(sleep_read(&p->sleep));
     if (awake >= p->sleep.max) return;
     if (awake < p->sleep.searchers)
@@ -337,7 +337,7 @@ static enum filch__join join(struct filch__worker *w, filch_slot *slot) {
         if (!filch__worker_is_here(w)) return JOIN_RUN;
         store_light(&l->hot.pos, slot); /* L3 -> L2 */
     }
-    bool own = filch__lane_reclaim(l, index, is_alert(w));
+    bool own = filch__lane_reclaim(l, index, !filch__barrier_is_there(), is_alert(w));
     look_again(w);
     if (own && load_relaxed(&l->hot.limit) == NULL) answer(w); /* relaxed: a hint */
     if (likely(own)) return join_own(w, slot);

@@ -330,6 +330,7 @@ void filch__worker_abandon_frames(struct filch__worker *w);
 /* wait.c: ops->wait and so on, ops->left_stale. */
 int filch__worker_wait(struct filch__self *self, filch_future *f, int64_t deadline);
 int filch__worker_wait_isolated(struct filch__self *self, filch_future *f, int64_t deadline);
+int filch__worker_wait_firm(struct filch__self *self, filch_future *f);
 enum filch__help filch__worker_help(struct filch__self *self, filch_future *f, bool run);
 int filch__worker_wait_set(struct filch__self *self, struct filch__gathering *set,
                            filch_future *only, bool stuck, int64_t deadline);

@@ -201,6 +201,13 @@ static int waits_in_circle(void) {
         "filch_future_result: tasks of this executor wait for each other in a circle");
 }
 
+/* How a worker waits for a future. */
+enum manner {
+    HELPING,
+    ISOLATED, /* runs nothing but the awaited task */
+    FIRM      /* helps, and does not give up: of a circle, another has to */
+};
+
 /* What a worker waits for. */
 struct awaited {
     filch_future *future; /* of this executor; with a set: the only one left; NULL: others */
@@ -208,7 +215,7 @@ struct awaited {
     filch_future *foreign;        /* without a set: a future of no other place; or NULL */
     filch_slot *slot;             /* a forked call that another worker runs, alone; or NULL */
     bool stuck;                   /* with a set: see executor_ops.h */
-    bool isolated;                /* runs nothing while it waits */
+    enum manner manner;
 };
 
 static inline filch_future *single(const struct awaited *a) {
@@ -249,10 +256,11 @@ static bool needs_spare(struct filch__worker *w, const struct awaited *a) {
 static int nap(struct filch__worker *w, const struct awaited *a, int64_t deadline, bool *over) {
     bool spare = find_spare(w);
     /* A join cannot end before its call has: it is for the others of a circle to find that. */
-    enum filch__circle circle = a->slot != NULL ? CIRCLE_NONE : filch__circle_search(w);
+    bool searches = a->slot == NULL && a->manner != FIRM;
+    enum filch__circle circle = searches ? filch__circle_search(w) : CIRCLE_NONE;
     *over = true;
     if (circle == CIRCLE_CLOSED) return waits_in_circle();
-    if (!spare && needs_spare(w, a)) return stack_used_up();
+    if (!spare && a->manner != FIRM && needs_spare(w, a)) return stack_used_up();
     /* Nobody tells when a thread can be started again, or another search has ended. */
     int64_t end = filch__deadline(spare && circle == CIRCLE_NONE ? NAP : SHORT_NAP);
     if (sleep_until(a, end < deadline ? end : deadline)) return 0;
@@ -274,7 +282,7 @@ static int park(struct filch__worker *w, const struct awaited *a, int64_t deadli
 }
 
 void filch__worker_park_for_frame(struct filch__worker *w, filch_slot *slot) {
-    struct awaited a = {NULL, NULL, NULL, slot, false, false};
+    struct awaited a = {NULL, NULL, NULL, slot, false, HELPING};
     (void)park(w, &a, FILCH_FOREVER);
 }
 
@@ -286,7 +294,7 @@ static int waits_for_itself(void) {
 
 /* A descendant of the waiting task, or of the awaited one, which runs on `runner` (-1: not here). */
 static bool run_descendant(struct filch__worker *w, const struct awaited *a, int runner) {
-    if (a->isolated || filch__worker_stack_is_low(w)) return false;
+    if (a->manner == ISOLATED || filch__worker_stack_is_low(w)) return false;
     return run_own_descendant(w) || (runner >= 0 && run_their_descendant(w, a->future, runner));
 }
 
@@ -317,9 +325,9 @@ static bool is_made_below(struct filch__worker *w, const filch_future *f) {
 }
 
 static noinline int wait_slow(struct filch__worker *w, filch_future *f, int64_t deadline,
-                              bool isolated) {
+                              enum manner manner) {
     bool mine = is_mine(w, f);
-    struct awaited a = {mine ? f : NULL, NULL, mine ? NULL : f, NULL, false, isolated};
+    struct awaited a = {mine ? f : NULL, NULL, mine ? NULL : f, NULL, false, manner};
     if (!mine && is_made_below(w, f)) return waits_for_itself();
     for (;;) {
         uint64_t state = state_look(&f->state);
@@ -361,9 +369,9 @@ cold void filch__worker_enter_blocking(struct filch__worker *w, uint32_t depth) 
 }
 
 static cold int wait_in_blocking(struct filch__worker *w, filch_future *f, int64_t deadline,
-                                 bool isolated) {
+                                 enum manner manner) {
     uint32_t depth = filch__worker_leave_blocking(w);
-    int rc = wait_slow(w, f, deadline, isolated);
+    int rc = wait_slow(w, f, deadline, manner);
     if (filch__worker_is_here(w)) filch__worker_enter_blocking(w, depth);
     return rc;
 }
@@ -378,15 +386,24 @@ static inline bool run_at_an_end(struct filch__worker *w, filch_future *f) {
 
 int filch__worker_wait(struct filch__self *self, filch_future *f, int64_t deadline) {
     struct filch__worker *w = filch__worker_of(self);
-    if (unlikely(self->blocking != 0)) return wait_in_blocking(w, f, deadline, false);
+    if (unlikely(self->blocking != 0)) return wait_in_blocking(w, f, deadline, HELPING);
     if (likely(run_at_an_end(w, f))) return 0;
-    return wait_slow(w, f, deadline, false);
+    return wait_slow(w, f, deadline, HELPING);
+}
+
+static int wait_in_manner(struct filch__self *self, filch_future *f, int64_t deadline,
+                          enum manner manner) {
+    struct filch__worker *w = filch__worker_of(self);
+    if (unlikely(self->blocking != 0)) return wait_in_blocking(w, f, deadline, manner);
+    return wait_slow(w, f, deadline, manner);
 }
 
 int filch__worker_wait_isolated(struct filch__self *self, filch_future *f, int64_t deadline) {
-    struct filch__worker *w = filch__worker_of(self);
-    if (unlikely(self->blocking != 0)) return wait_in_blocking(w, f, deadline, true);
-    return wait_slow(w, f, deadline, true);
+    return wait_in_manner(self, f, deadline, ISOLATED);
+}
+
+int filch__worker_wait_firm(struct filch__self *self, filch_future *f) {
+    return wait_in_manner(self, f, FILCH_FOREVER, FIRM);
 }
 
 static enum filch__help help(struct filch__worker *w, filch_future *f, bool run) {
@@ -428,7 +445,7 @@ int filch__worker_wait_set(struct filch__self *self, struct filch__gathering *se
                            filch_future *only, bool stuck, int64_t deadline) {
     struct filch__worker *w = filch__worker_of(self);
     if (only != NULL && !is_mine(w, only)) only = NULL;
-    struct awaited a = {only, set, NULL, NULL, stuck, false};
+    struct awaited a = {only, set, NULL, NULL, stuck, HELPING};
     if (likely(self->blocking == 0)) return wait_set(w, &a, deadline);
     uint32_t depth = filch__worker_leave_blocking(w);
     int rc = wait_set(w, &a, deadline);

@@ -4,7 +4,7 @@
  * 7 and 64 workers, several times each, and every result passes the check of the workload, whose own test
  * (bench/fj_workloads_test.c) shows that it refuses wrong ones. FILCH_STRESS=N runs each N times as often.
  *
- * R-JOIN-14.
+ * R-JOIN-18.
  *
  * SPDX-License-Identifier: MIT */
 #include "fj_workloads.h"
