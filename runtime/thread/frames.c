@@ -11,7 +11,7 @@
  *          have begun another by then: what we have taken is given back, to be run by who has forked it.
  * Left behind  the text of filch_fail and the block of filch_result_alloc belong to the task that runs. A stolen call
  *          leaves its own in the slot, for the task that joins it.
- * Not here: the states of a lane, and who may take what (lane.h), parking (wait.c). */
+ * Not here: the states of a lane, and who may take what (lane.h), parking (block.h). */
 #include "base/point.h"
 #include "error.h"
 #include "os/barrier.h"

@@ -1,7 +1,7 @@
 /* thread/pool.h: the thread executor: its workers, its injector, and what they share.
  *
  * Flow     filch_submit -> pool.c (submit) -> a deque or the injector -> crew.c (tell somebody) ->
- *          find.c (what is next) -> worker.c (run) -> future.c (finish). Nothing to do: idle.c. Waiting: wait.c.
+ *          find.c (what is next) -> worker.c (run) -> future.c (finish). Nothing to do: idle.c. Waiting: wait.c, block.c.
  *          The end: shutdown.c.
  * State    slots[]: set once per index by whoever starts the worker, NULL again if that failed; freed
  *          by destroy. ending: set by shutdown and by a failing initializer, never cleared. of a
@@ -334,14 +334,20 @@ int filch__worker_wait_firm(struct filch__self *self, filch_future *f);
 enum filch__help filch__worker_help(struct filch__self *self, filch_future *f, bool run);
 int filch__worker_wait_set(struct filch__self *self, struct filch__gathering *set,
                            filch_future *only, bool stuck, int64_t deadline);
-/* Parks until the thief of the slot, one of this executor, has ended its call. */
-void filch__worker_park_for_frame(struct filch__worker *w, filch_slot *slot);
 /* Runs a task of the own deque whose place is not below `index`, if it is a descendant of the one that runs. */
 bool filch__worker_run_newer(struct filch__worker *w, int64_t index);
-/* Between filch_blocking_begin and _end: takes the place back for a while; gives it again. */
+void filch__worker_left_stale(struct filch__self *self);
+/* Takes stale entries off the bottom of the own deque, down to the first that is not, as far as they
+ * belong to the task that runs: a loop of submit and result, or cancel, must not pile them up. */
+void filch__worker_trim(struct filch__worker *w);
+
+/* block.c: giving the place to a spare. */
+
+/* Parks until the thief of the slot, one of this executor, has ended its call. */
+void filch__worker_park_for_frame(struct filch__worker *w, filch_slot *slot);
+/* A wait between filch_blocking_begin and _end may run tasks: takes the place back for that time; gives it again. */
 uint32_t filch__worker_leave_blocking(struct filch__worker *w);
 void filch__worker_enter_blocking(struct filch__worker *w, uint32_t depth);
-void filch__worker_left_stale(struct filch__self *self);
 void filch__worker_blocking_begin(struct filch__self *self);
 void filch__worker_blocking_end(struct filch__self *self);
 /* User code has returned: what it has begun and not ended is ended. */
@@ -350,9 +356,6 @@ static inline void filch__worker_end_blocking(struct filch__worker *w) {
     w->self.blocking = 0;
     filch__worker_blocking_end(&w->self);
 }
-/* Takes stale entries off the bottom of the own deque, down to the first that is not, as far as they
- * belong to the task that runs: a loop of submit and result, or cancel, must not pile them up. */
-void filch__worker_trim(struct filch__worker *w);
 
 /* circle.c: waits in a circle. */
 
