@@ -57,7 +57,7 @@ static void multiply(const double *matrix, const double *vector, double *product
 
 bool fj_matmul_right(const fj_job *job, uint64_t result) {
     uint64_t n = job->n;
-    double *vectors = malloc(4 * n * sizeof(double));
+    double *vectors = calloc(4 * n, sizeof(double));
     if (vectors == NULL) return false;
     double *random = vectors, *by_b = vectors + n, *expected = vectors + 2 * n,
            *got = vectors + 3 * n;
