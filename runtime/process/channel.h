@@ -1,0 +1,103 @@
+/* process/channel.h: what the program and one worker process share: two rings, claims, and who sleeps.
+ *
+ * Flow     dispatch.c writes down, serve.c reads it; serve.c writes up, collect.c reads it. README.md: T1 to T8, W1 to W4.
+ * State    one file without a name. The parent's page and the down ring: the desk writes, the worker maps them for reading.
+ *          The worker's page and the up ring: the worker writes; of the claims, the desk and who cancels write too.
+ *          Each ring is mapped twice in a row, so that no message is cut.
+ * Keeps    1. head - tail <= RING_SIZE, both grow only. The parent checks this of what the worker has written.
+ *          2. Of a claim see the diagram in README.md.
+ * Orders
+ *   P1 store_release down_head (publish) -> P2 load_acquire down_head (read): the message
+ *   P3 store_release down_tail (consume) -> P4 load_acquire down_tail (room): the space may be used again
+ *   (P5, P6 up_head; P7, P8 up_tail: the same upwards; claims P9; sleep P10, P11: see channel.c)
+ * Progress wait-free, but to wake a sleeper. */
+#ifndef FILCH_PROCESS_CHANNEL_H
+#define FILCH_PROCESS_CHANNEL_H
+
+#include "process/message.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { CHANNEL_TICKETS = 64, CHANNEL_PAGE = 4096, CHANNEL_RING = 128 * 1024 };
+
+enum filch__claim { CLAIM_FREE, CLAIM_POSTED, CLAIM_TAKEN, CLAIM_REVOKED };
+
+/* Written by the program. */
+struct filch__parent_page {
+    uint64_t down_head; /* bytes that were ever published downwards */
+    uint64_t up_tail;   /* bytes that were ever read upwards */
+    uint32_t bell;      /* the worker sleeps on it */
+    uint32_t
+        cpu; /* one more than the CPU on which the parent waits awake; 0: it sleeps, or is elsewhere */
+    uint64_t requested[CHANNEL_TICKETS]; /* generation that was asked to end early */
+};
+
+/* Written by the worker. */
+struct filch__worker_page {
+    uint64_t up_head, down_tail;
+    uint32_t asleep;
+    uint32_t cpu;
+    uint64_t claims[CHANNEL_TICKETS]; /* generation << 3 | enum filch__claim */
+    uint64_t started
+        [CHANNEL_TICKETS]; /* CLOCK_MONOTONIC nanoseconds at which a TASK_TIMED was taken; else 0 */
+};
+
+/* One side's view. The cursors are the side's own; nothing that the other side writes is kept here unchecked. */
+struct filch__channel {
+    struct filch__parent_page *parent;
+    struct filch__worker_page *worker;
+    char *down, *up;   /* rings, each mapped twice in a row */
+    uint64_t down_pos; /* parent: head with what is not published; worker: tail */
+    uint64_t up_pos;   /* parent: tail; worker: head with what is not published */
+    size_t mapped;     /* bytes at `parent` */
+};
+
+/* Program ------------------------------------------------------------------------------------------- */
+
+/* Makes the shared file, all of it reserved, and maps it. Returns 0 or an errno; *fd is for the zygote, and then closed. */
+int filch__channel_create(struct filch__channel *channel, int *fd);
+void filch__channel_unmap(struct filch__channel *channel);
+
+/* Room for a message of `size` bytes (at most MESSAGE_LARGEST), to be filled by the caller; NULL: the ring is full. The head is filled in. */
+void *filch__channel_begin_down(struct filch__channel *channel, enum filch__message_kind kind,
+                                size_t size);
+/* Publishes what was begun; wakes the worker if it sleeps. */
+void filch__channel_publish_down(struct filch__channel *channel);
+
+/* The next message from the worker, checked as far as its head goes (size within the ring and at least `struct filch__message`);
+ * NULL: none. *broken: the worker has written garbage: nothing more can be read from this channel. What is
+ * returned lies in memory that the worker may still write: copy, check, then use. */
+const struct filch__message *filch__channel_read_up(struct filch__channel *channel, bool *broken);
+/* The message that was returned last is done with. */
+void filch__channel_consume_up(struct filch__channel *channel);
+/* Is there something to read? A hint that is ordered by fence and listener. */
+bool filch__channel_has_up(const struct filch__channel *channel);
+
+/* Claims. post: the ticket is free. revoke: true if this call has won it. state: what the claim of that generation is now;
+ * CLAIM_FREE if it is of another. free: the ticket's use is over. */
+void filch__claim_post(struct filch__channel *channel, uint32_t ticket, uint64_t generation);
+bool filch__claim_revoke(struct filch__channel *channel, uint32_t ticket, uint64_t generation);
+enum filch__claim filch__claim_state(const struct filch__channel *channel, uint32_t ticket,
+                                     uint64_t generation);
+void filch__claim_free(struct filch__channel *channel, uint32_t ticket);
+void filch__claim_request(struct filch__channel *channel, uint32_t ticket, uint64_t generation);
+
+/* Worker -------------------------------------------------------------------------------------------- */
+
+/* Maps the file: the program's part for reading. Returns 0 or an errno. */
+int filch__channel_attach(struct filch__channel *channel, int fd);
+const struct filch__message *
+filch__channel_read_down(struct filch__channel *channel); /* NULL: none */
+void filch__channel_consume_down(struct filch__channel *channel);
+/* As downwards; NULL: the ring is full (the program will read it). */
+void *filch__channel_begin_up(struct filch__channel *channel, enum filch__message_kind kind,
+                              size_t size);
+void filch__channel_publish_up(struct filch__channel *channel);
+bool filch__claim_take(struct filch__channel *channel, uint32_t ticket, uint64_t generation);
+bool filch__claim_is_requested(const struct filch__channel *channel, uint32_t ticket,
+                               uint64_t generation);
+/* W1 to W4: returns when there is something to read, or spuriously. `spin`: nanoseconds. */
+void filch__channel_sleep(struct filch__channel *channel, int64_t spin, int64_t deadline);
+
+#endif

@@ -1,0 +1,144 @@
+/* process/message.h: what travels between the program, the zygote and the workers.
+ *
+ * Flow     down: program -> worker, up: worker -> program, in the rings of a channel. Between program and zygote:
+ *          packets on a socket, with file descriptors.
+ * State    a message is a head, then its fixed part, then its bytes; lengths are multiples of 16. All processes run the
+ *          same build of the library (the zygote is the same program), so that layouts agree.
+ * Keeps    1. The reader of the up ring believes nothing: it copies the fixed part, checks every length, index and
+ *             reference against the message's length and its own books, and only then uses it.
+ *          2. Bytes beyond MESSAGE_INLINE stand in a segment (arena.h) and are named by a reference. */
+#ifndef FILCH_PROCESS_MESSAGE_H
+#define FILCH_PROCESS_MESSAGE_H
+
+#include <stdint.h>
+
+/* Bytes of an argument, a result or a text that stand in the ring itself; goals.md's bound for a copy. */
+enum { MESSAGE_INLINE = 4096 };
+/* The longest message: fixed part, function, value and text inline. */
+enum { MESSAGE_LARGEST = 16384 };
+
+/* Where bytes stand: inline, behind the fixed part in the order of the fields; or in a segment. */
+struct filch__bytes {
+    uint64_t size;
+    uint64_t offset; /* in the segment */
+    uint32_t
+        segment; /* 0: inline; else its number, which starts at 1 in each life of a channel and direction */
+    uint32_t unused;
+};
+
+enum filch__message_kind {
+    /* Down. */
+    MESSAGE_TASK = 1, /* struct filch__message_task */
+    MESSAGE_FUNCTION, /* struct filch__message_function: before the first task that uses it */
+    MESSAGE_QUIT,     /* end with status 0 when the ring is empty */
+    MESSAGE_AWAIT_OK, /* answer to AWAIT: everything that was posted before is revoked */
+    MESSAGE_CHILD_DONE, /* struct filch__message_result, id: how a task ended that this worker has submitted */
+    MESSAGE_CHILD_SAID, /* struct filch__message_child: answer to SUBMIT or CANCEL */
+    /* Up. */
+    MESSAGE_READY =
+        16,          /* struct filch__message_result: initialized; code and text if that failed */
+    MESSAGE_RESULT,  /* struct filch__message_result: T6 */
+    MESSAGE_SKIPPED, /* struct filch__message_result, ticket and generation only */
+    MESSAGE_RETIRE,  /* no more tasks are taken in this life: revoke what is posted, then QUIT */
+    MESSAGE_SUBMIT,  /* struct filch__message_submit */
+    MESSAGE_CANCEL,  /* struct filch__message_child: cancel, or with flag 1 request_cancel */
+    MESSAGE_AWAIT, /* struct filch__message_child: the task on top waits for that child (0: for something else) */
+    MESSAGE_AWAKE /* that wait is over */
+};
+
+struct filch__message {
+    uint32_t size; /* of the whole, a multiple of 16 */
+    uint32_t kind;
+    uint64_t reserved;
+};
+
+enum {
+    TASK_ON_TOP = 1, /* runs on top of the task that waits */
+    TASK_TIMED = 2,  /* the time of its start is wanted (filch__worker_page.started) */
+    TASK_CHUNK =
+        4, /* `function` runs each input of an array that is the argument: see process/chunk.h */
+    TASK_SEGMENT = 8 /* the result shall stand in a segment: result_size > MESSAGE_INLINE */
+};
+struct filch__message_task {
+    struct filch__message head;
+    uint64_t generation;
+    uint32_t ticket;
+    uint32_t function; /* number of an earlier MESSAGE_FUNCTION in this life */
+    uint32_t flags;
+    uint32_t unused;
+    uint64_t result_size;
+    struct filch__bytes arg;
+    /* inline argument */
+};
+
+/* module.h. Then the path, path_size bytes with the final 0. */
+struct filch__message_function {
+    struct filch__message head;
+    uint32_t function; /* its number: 0, 1, 2 ... in each life */
+    uint32_t path_size;
+    uint32_t id_size;
+    uint32_t unused;
+    uint64_t offset;
+    uint8_t id[32];
+};
+
+enum { RESULT_ALLOCATED = 1 /* the value is of filch_result_alloc */ };
+struct filch__message_result {
+    struct filch__message head;
+    uint64_t generation; /* or the number of a child */
+    uint32_t ticket;
+    int32_t code;
+    uint32_t flags;
+    int32_t worker; /* of a child: index of who ran it, or -1 */
+    int32_t pid;
+    uint32_t unused;
+    struct filch__bytes value, text; /* text without the final 0 */
+    /* inline value, inline text */
+};
+
+struct filch__message_child {
+    struct filch__message head;
+    uint64_t child; /* number that the worker has chosen, from 1 on */
+    int32_t code;   /* of an answer: 0 or why not */
+    uint32_t flags;
+};
+
+struct filch__message_submit {
+    struct filch__message head;
+    uint64_t child;
+    uint64_t result_size;
+    uint64_t offset;    /* of the function, as in filch__message_function */
+    uint32_t path_size; /* 0: a module that both have had before, by id */
+    uint32_t id_size;
+    uint8_t id[32];
+    uint32_t flags; /* 1: nobody waits for it; TASK_CHUNK */
+    uint32_t unused;
+    struct filch__bytes arg, name;
+    /* inline path, argument, name (without 0) */
+};
+
+/* On the zygote's socket ---------------------------------------------------------------------------- */
+
+enum filch__packet_kind {
+    /* To the zygote. */
+    PACKET_START =
+        1, /* slot, life; descriptors: channel, common page, worker's socket, two bells (manager's, attendant's) */
+    PACKET_KILL, /* slot, life: SIGKILL, if it has not ended */
+    /* From it. */
+    PACKET_HELLO = 16, /* pid, number: 0, or what failed, with `text` */
+    PACKET_STARTED,    /* slot, life, pid */
+    PACKET_FAILED,     /* slot, life, number: errno of fork */
+    PACKET_DIED        /* slot, life, pid, code, number: si_code and si_status of waitid */
+};
+struct filch__packet {
+    uint32_t kind;
+    uint32_t slot;
+    uint64_t life;
+    int32_t pid;
+    int32_t code;
+    int32_t number;
+    char text[228];
+};
+_Static_assert(sizeof(struct filch__packet) == 256, "one packet");
+
+#endif
