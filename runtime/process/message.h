@@ -18,7 +18,8 @@ enum { MESSAGE_INLINE = 4096 };
 /* The longest message: fixed part, function, value and text inline. */
 enum { MESSAGE_LARGEST = 16384 };
 
-/* Where bytes stand: inline, behind the fixed part in the order of the fields; or in a segment. */
+/* Where bytes stand: inline, behind the fixed part in the order of the fields, each at the next multiple of 16; or in a
+ * segment. Whoever reads a message gives the blocks that it names back, also those of a task that it skips. */
 struct filch__bytes {
     uint64_t size;
     uint64_t offset; /* in the segment */
@@ -26,6 +27,10 @@ struct filch__bytes {
         segment; /* 0: inline; else its number, which starts at 1 in each life of a channel and direction */
     uint32_t unused;
 };
+
+static inline uint64_t filch__message_round(uint64_t size) {
+    return (size + 15) & ~UINT64_C(15);
+}
 
 enum filch__message_kind {
     /* Down. */
@@ -176,11 +181,11 @@ struct filch__setup {
     /* limit_count limits; then, at the next multiple of 16, the argument of the initializer */
 };
 static inline uint64_t filch__setup_limits(void) {
-    return (sizeof(struct filch__setup) + 15) & ~UINT64_C(15);
+    return filch__message_round(sizeof(struct filch__setup));
 }
 static inline uint64_t filch__setup_argument(uint32_t limit_count) {
-    uint64_t end = filch__setup_limits() + limit_count * sizeof(struct filch__setup_limit);
-    return (end + 15) & ~UINT64_C(15);
+    return filch__message_round(filch__setup_limits() +
+                                limit_count * sizeof(struct filch__setup_limit));
 }
 
 #endif
