@@ -11,8 +11,9 @@ enum filch__fault_kind {
     FILCH__FAULT_ALLOC = 1,
     FILCH__FAULT_MAP = 2,
     FILCH__FAULT_THREAD = 4,
-    FILCH__FAULT_FUTEX = 8, /* a wait returns at once, as a spurious wake-up does */
-    FILCH__FAULT_ALL = 15
+    FILCH__FAULT_FUTEX = 8,    /* a wait returns at once, as a spurious wake-up does */
+    FILCH__FAULT_BARRIER = 16, /* there is no membarrier; where there was one, it fails */
+    FILCH__FAULT_ALL = 31
 };
 
 #if defined(FILCH_TESTING)
