@@ -11,13 +11,16 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* In place of FUTEX_PRIVATE_FLAG. */
+enum { SHARED = 0 };
+
 /* Where the kernel refuses futexes (a sandbox), waiting becomes polling at this interval: 50 us. */
 static void sleep_instead(void) {
     struct timespec pause = {0, 50000};
     clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
 }
 
-static bool wait_on(const uint32_t *word, uint32_t expected, int64_t deadline, int private) {
+static bool wait(const uint32_t *word, uint32_t expected, int64_t deadline, int scope) {
     struct timespec until, *limit = NULL;
     if (filch__fault(FILCH__FAULT_FUTEX)) return true;
     if (deadline != FILCH_FOREVER) {
@@ -27,7 +30,7 @@ static bool wait_on(const uint32_t *word, uint32_t expected, int64_t deadline, i
         limit = &until;
     }
     int saved = errno;
-    long rc = syscall(SYS_futex, word, FUTEX_WAIT_BITSET | private, expected, limit, NULL,
+    long rc = syscall(SYS_futex, word, FUTEX_WAIT_BITSET | scope, expected, limit, NULL,
                       FUTEX_BITSET_MATCH_ANY);
     int error = rc == 0 ? 0 : errno;
     errno = saved;
@@ -39,21 +42,24 @@ static bool wait_on(const uint32_t *word, uint32_t expected, int64_t deadline, i
     return true;
 }
 
-bool filch__futex_wait(uint32_t *word, uint32_t expected, int64_t deadline) {
-    return wait_on(word, expected, deadline, FUTEX_PRIVATE_FLAG);
-}
-bool filch__futex_wait_shared(const uint32_t *word, uint32_t expected, int64_t deadline) {
-    return wait_on(word, expected, deadline, 0);
-}
-
-static void wake(uint32_t *word, int count, int private) {
+static void wake(uint32_t *word, int count, int scope) {
     int saved = errno;
-    syscall(SYS_futex, word, FUTEX_WAKE | private, count, NULL, NULL, 0);
+    syscall(SYS_futex, word, FUTEX_WAKE | scope, count, NULL, NULL, 0);
     errno = saved;
 }
+
+bool filch__futex_wait(uint32_t *word, uint32_t expected, int64_t deadline) {
+    return wait(word, expected, deadline, FUTEX_PRIVATE_FLAG);
+}
+
 void filch__futex_wake(uint32_t *word, int count) {
     wake(word, count, FUTEX_PRIVATE_FLAG);
 }
+
+bool filch__futex_wait_shared(const uint32_t *word, uint32_t expected, int64_t deadline) {
+    return wait(word, expected, deadline, SHARED);
+}
+
 void filch__futex_wake_shared(uint32_t *word, int count) {
-    wake(word, count, 0);
+    wake(word, count, SHARED);
 }
