@@ -59,8 +59,8 @@ void *filch__server_block(struct filch__server *s, size_t size, bool zeroed,
                           struct filch__bytes *bytes) {
     void *block;
     /* The program takes descriptors off the socket when it reads the messages that are there by now. */
-    for (int round = 0; (block = filch__arena_alloc(s->arena, size, zeroed, bytes)) == NULL &&
-                        errno == EAGAIN;
+    for (int round = 0;
+         (block = filch__arena_alloc(s->arena, size, zeroed, bytes)) == NULL && errno == EAGAIN;
          round++)
         filch__server_nap(round);
     return block;
