@@ -139,6 +139,7 @@ static inline struct zygote_play zygote_with(struct zygote_options o) {
     struct zygote_play z;
     struct filch__packet hello = zygote_start(&z, o);
     cr_assert_eq(hello.number, 0, "%s", hello.text);
+    cr_assert_gt(z.pid, 1);
     cr_assert_eq(hello.pid, z.pid);
     return z;
 }
@@ -246,6 +247,7 @@ static inline struct life life_start(struct zygote_play *z, uint32_t slot) {
     cr_assert_eq(started.slot, slot);
     cr_assert_eq(started.life, w.number);
     w.pid = started.pid;
+    cr_assert_gt(w.pid, 1);
     struct answer ready = take_answer(&w, MESSAGE_READY);
     cr_assert_eq(ready.head.code, 0, "%s", ready.text);
     cr_assert_eq(ready.head.pid, w.pid);

@@ -55,8 +55,13 @@ static int overflow(void *arg, void *result) {
     return deeper(&here);
 }
 Test(zygote, a_stack_that_overflows_is_a_signal) {
-    struct zygote_play z = zygote_with((struct zygote_options){
-        .limits = &(struct filch__setup_limit){.resource = RLIMIT_CORE}, .limit_count = 1});
+    /* Where stacks have no limit this would take all memory. */
+    struct filch__setup_limit limits[] = {
+        {.resource = RLIMIT_CORE}, {.resource = RLIMIT_STACK, .soft = 4 << 20, .hard = UINT64_MAX}};
+    struct rlimit stack;
+    getrlimit(RLIMIT_STACK, &stack);
+    limits[1].hard = stack.rlim_max;
+    struct zygote_play z = zygote_with((struct zygote_options){.limits = limits, .limit_count = 2});
     struct life w = life_start(&z, 0);
     post(&w, 0, overflow, NULL, 0, 0);
     check_died(&w, CLD_KILLED, SIGSEGV);
@@ -155,6 +160,7 @@ Test(zygote, workers_end_with_the_zygote) {
 /* A child of the program keeps the socket open, but not the program alive. */
 Test(zygote, workers_end_with_the_program) {
     int program = fork();
+    cr_assert_geq(program, 0);
     if (program == 0) {
         pause();
         _exit(0);
