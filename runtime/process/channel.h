@@ -6,14 +6,23 @@
  *          Each ring is mapped twice in a row, so that no message is cut.
  * Keeps    1. head - tail <= RING_SIZE, both grow only. The parent checks this of what the worker has written.
  *          2. Of a claim see the diagram in README.md.
+ *          3. What the other side has written is read once, and checked before it is used (by the program; the worker
+ *             believes it).
  * Orders
- *   P1 store_release down_head (publish) -> P2 load_acquire down_head (read): the message
- *   P3 store_release down_tail (consume) -> P4 load_acquire down_tail (room): the space may be used again
- *   (P5, P6 up_head; P7, P8 up_tail: the same upwards; claims P9; sleep P10, P11: see channel.c)
- * Progress wait-free, but to wake a sleeper. */
+ *   Q1 store_release head (publish) -> Q2 load_acquire head (read, sleep): the messages
+ *   Q3 store_release tail (consume) -> Q4 load_acquire tail (begin): the reader is done with the space
+ *   Q5 store_release claim (post) -> Q6 cas_acq_rel claim (take, revoke): what was done before it was posted
+ *   Q6 cas_acq_rel claim (take, revoke) -> Q6 cas_acq_rel claim (take, revoke): exactly one gets it
+ *   Q5 store_release claim (post) -> Q7 load_acquire claim (state): as for Q6
+ *   Q6 cas_acq_rel claim (take, revoke) -> Q7 load_acquire claim (state): what was done before it was taken or revoked
+ *   Q8 fence_seq_cst (publish down) <-> Q9 fence_seq_cst (sleep, W2): of "publish, look whether it sleeps" and "say that it sleeps, look at the ring", at least one sees the other's store
+ * Progress wait-free, but to wake a sleeper.
+ * Memory   a channel is for one life of a worker. The next life gets a new one: what died may still write for a moment, and
+ *          nothing must be reset. */
 #ifndef FILCH_PROCESS_CHANNEL_H
 #define FILCH_PROCESS_CHANNEL_H
 
+#include "base/compiler.h"
 #include "process/message.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,20 +34,21 @@ enum filch__claim { CLAIM_FREE, CLAIM_POSTED, CLAIM_TAKEN, CLAIM_REVOKED };
 
 /* Written by the program. */
 struct filch__parent_page {
-    uint64_t down_head; /* bytes that were ever published downwards */
-    uint64_t up_tail;   /* bytes that were ever read upwards */
-    uint32_t bell;      /* the worker sleeps on it */
+    own_lines uint64_t down_head; /* bytes that were ever published downwards */
+    own_lines uint64_t up_tail;   /* bytes that were ever read upwards */
+    own_lines uint32_t bell;      /* the worker sleeps on it; one more at each ring */
     uint32_t
         cpu; /* one more than the CPU on which the parent waits awake; 0: it sleeps, or is elsewhere */
-    uint64_t requested[CHANNEL_TICKETS]; /* generation that was asked to end early */
+    own_lines uint64_t requested[CHANNEL_TICKETS]; /* generation that was asked to end early */
 };
 
 /* Written by the worker. */
 struct filch__worker_page {
-    uint64_t up_head, down_tail;
-    uint32_t asleep;
-    uint32_t cpu;
-    uint64_t claims[CHANNEL_TICKETS]; /* generation << 3 | enum filch__claim */
+    own_lines uint64_t up_head;
+    own_lines uint64_t down_tail;
+    own_lines uint32_t asleep; /* 0, or the value of `bell` on which it sleeps: bell << 1 | 1 */
+    uint32_t cpu;              /* one more than the CPU on which it runs; 0: it sleeps */
+    own_lines uint64_t claims[CHANNEL_TICKETS]; /* generation << 3 | enum filch__claim */
     uint64_t started
         [CHANNEL_TICKETS]; /* CLOCK_MONOTONIC nanoseconds at which a TASK_TIMED was taken; else 0 */
 };
@@ -47,19 +57,24 @@ struct filch__worker_page {
 struct filch__channel {
     struct filch__parent_page *parent;
     struct filch__worker_page *worker;
-    char *down, *up;   /* rings, each mapped twice in a row */
-    uint64_t down_pos; /* parent: head with what is not published; worker: tail */
-    uint64_t up_pos;   /* parent: tail; worker: head with what is not published */
-    size_t mapped;     /* bytes at `parent` */
+    char *down, *up;    /* rings, each mapped twice in a row */
+    uint64_t down_pos;  /* parent: head with what is not published; worker: tail */
+    uint64_t up_pos;    /* parent: tail; worker: head with what is not published */
+    uint64_t down_seen; /* the other side's cursor, when it was last looked at */
+    uint64_t up_seen;
+    uint32_t reading; /* size of the message that was read last, as checked; 0: none */
+    bool broken;      /* parent: the worker has written garbage */
+    size_t mapped;    /* bytes at `parent` */
 };
 
 /* Program ------------------------------------------------------------------------------------------- */
 
-/* Makes the shared file, all of it reserved, and maps it. Returns 0 or an errno; *fd is for the zygote, and then closed. */
+/* Makes the shared file, all of it reserved, and maps it. Returns 0 or an errno; *fd is for the zygote, and then closed by the caller. */
 int filch__channel_create(struct filch__channel *channel, int *fd);
 void filch__channel_unmap(struct filch__channel *channel);
 
-/* Room for a message of `size` bytes (at most MESSAGE_LARGEST), to be filled by the caller; NULL: the ring is full. The head is filled in. */
+/* Room for a message of `size` bytes (at most MESSAGE_LARGEST; rounded up to a multiple of 16), to be filled by the caller; NULL: the ring is
+ * full, or channel->broken. The head is filled in. Several may be begun, and then be published together. */
 void *filch__channel_begin_down(struct filch__channel *channel, enum filch__message_kind kind,
                                 size_t size);
 /* Publishes what was begun; wakes the worker if it sleeps. */
@@ -67,15 +82,22 @@ void filch__channel_publish_down(struct filch__channel *channel);
 
 /* The next message from the worker, checked as far as its head goes (size within the ring and at least `struct filch__message`);
  * NULL: none. *broken: the worker has written garbage: nothing more can be read from this channel. What is
- * returned lies in memory that the worker may still write: copy, check, then use. */
+ * returned lies in memory that the worker may still write: copy, check, then use. Its size is channel->reading,
+ * and not what the message says by then. */
 const struct filch__message *filch__channel_read_up(struct filch__channel *channel, bool *broken);
 /* The message that was returned last is done with. */
 void filch__channel_consume_up(struct filch__channel *channel);
-/* Is there something to read? A hint that is ordered by fence and listener. */
+/* Is there something to read (garbage too, until read_up has said so)? A hint that is ordered by fence and listener. */
 bool filch__channel_has_up(const struct filch__channel *channel);
 
-/* Claims. post: the ticket is free. revoke: true if this call has won it. state: what the claim of that generation is now;
- * CLAIM_FREE if it is of another. free: the ticket's use is over. */
+/* A thread of the program waits awake, on the CPU on which it is, for what this worker will send; or no more. A hint. */
+void filch__channel_attend(struct filch__channel *channel, bool awake);
+/* Is the worker awake, and on another CPU than the calling thread? Only then is it worth while to spin. A hint. */
+bool filch__channel_is_elsewhere(const struct filch__channel *channel);
+
+/* Claims. post: the ticket is free. revoke: true if this call has won it; any thread. state: what the claim of that
+ * generation is now; CLAIM_FREE if it is of another, or garbage; any thread. free: the ticket's use is over.
+ * request: the task is asked to end early; any thread, and of two generations the later stays. */
 void filch__claim_post(struct filch__channel *channel, uint32_t ticket, uint64_t generation);
 bool filch__claim_revoke(struct filch__channel *channel, uint32_t ticket, uint64_t generation);
 enum filch__claim filch__claim_state(const struct filch__channel *channel, uint32_t ticket,
@@ -85,7 +107,7 @@ void filch__claim_request(struct filch__channel *channel, uint32_t ticket, uint6
 
 /* Worker -------------------------------------------------------------------------------------------- */
 
-/* Maps the file: the program's part for reading. Returns 0 or an errno. */
+/* Maps the file: the program's part for reading. Returns 0 or an errno; fd stays the caller's. */
 int filch__channel_attach(struct filch__channel *channel, int fd);
 const struct filch__message *
 filch__channel_read_down(struct filch__channel *channel); /* NULL: none */

@@ -166,13 +166,20 @@ static int joins_in_both(void *arg, void *result) {
     filch_frame f;
     int value = 0;
     pid_t parent = getpid();
+    struct gate gate = {0, 0}, *pointer = &gate;
+    filch_future *holder = NULL;
     (void)arg, (void)result;
     filch_fork(&f, gives_65, NULL, &value);
     wait_for_count(&begun, 1);
-    usleep(10000); /* its end has been told, most likely; else the child runs it again */
+    /* The thief has told its end, and is at another task. */
+    ok(filch_submit(filch_current_executor(), hold, &pointer, sizeof pointer, 0, &holder));
+    flag_wait(&gate.reached);
     ok(filch_submit(filch_current_executor(), forks_a_child, NULL, 0, 0, NULL));
     int rc = filch_join(&f);
     if (getpid() != parent) _exit(rc == 65 && value == 7 ? 0 : 1);
+    flag_raise(&gate.open);
+    ok(filch_future_result(holder, NULL, FILCH_FOREVER));
+    filch_future_release(holder);
     return rc == 65 && value == 7 ? 0 : 1;
 }
 
