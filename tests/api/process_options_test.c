@@ -231,16 +231,18 @@ Test(process_options, a_preload_that_fails_is_ebroken) {
 
 /* Limits on tasks ------------------------------------------------------------------------------------------ */
 
+static volatile int turns;
 static int sleep_for_ever(void *arg, void *result) {
     (void)arg;
     (void)result;
-    for (;;) pause();
+    while (turns == 0) pause();
+    return 0;
 }
 static int compute_for_ever(void *arg, void *result) {
-    volatile int turns = 0;
     (void)arg;
     (void)result;
-    for (;;) turns = turns + 1;
+    while (turns == 0) continue;
+    return 0;
 }
 
 /* R-PROC-13: ends that worker, and no other. */

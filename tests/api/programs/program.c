@@ -101,7 +101,7 @@ static int leave_pending(int n) {
     return 0;
 }
 
-static int live(int n, int forked) {
+static void live(int n, int forked) {
     int pids[MOST + 1];
     filch_future *futures[MOST];
     (void)hold(make(n), n, pids, futures);
@@ -197,8 +197,8 @@ int main(int argc, char **argv) {
     }
     if (strcmp(what, "gone") == 0) return do_gone(n);
     if (strcmp(what, "pending") == 0) return leave_pending(n);
-    if (strcmp(what, "live") == 0) return live(n, 0);
-    if (strcmp(what, "live-forked") == 0) return live(n, 1);
+    if (strcmp(what, "live") == 0) live(n, 0);
+    if (strcmp(what, "live-forked") == 0) live(n, 1);
     if (strcmp(what, "children") == 0) return count_children();
     if (strcmp(what, "interrupt") == 0) return be_interrupted();
     return 9;
