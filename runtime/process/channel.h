@@ -7,9 +7,15 @@
  * Keeps    1. head - tail <= RING_SIZE, both grow only. The parent checks this of what the worker has written.
  *          2. Of a claim see the diagram in README.md.
  * Orders
- *   P1 store_release down_head (publish) -> P2 load_acquire down_head (read): the message
- *   P3 store_release down_tail (consume) -> P4 load_acquire down_tail (room): the space may be used again
- *   (P5, P6 up_head; P7, P8 up_tail: the same upwards; claims P9; sleep P10, P11: see channel.c)
+ *   Q1 store_release down_head (publish) -> Q2 load_acquire down_head (read): the message
+ *   Q3 store_release down_tail (consume) -> Q4 load_acquire down_tail (begin): the space may be used again
+ *   Q5 store_release up_head (publish) -> Q6 load_acquire up_head (read): the message
+ *   Q7 store_release up_tail (consume) -> Q8 load_acquire up_tail (begin): the space may be used again
+ *   Q9 cas_acq_rel claims (take, revoke) -> Q9 cas_acq_rel claims (take, revoke): one wins
+ *   Q9 cas_acq_rel claims (take, revoke) -> Q12 load_acquire claims (state): that it was taken
+ *   Q13 store_release claims (post) -> Q9 cas_acq_rel claims (take, revoke): the ticket of that generation
+ *   Q10 fence_seq_cst (sleep) <-> Q11 fence_seq_cst (publish): of "asleep, look" and "publish, look at asleep", one sees the other
+ *   Q14 store_release requested (request) -> Q15 load_acquire requested (look): what who asks did before
  * Progress wait-free, but to wake a sleeper. */
 #ifndef FILCH_PROCESS_CHANNEL_H
 #define FILCH_PROCESS_CHANNEL_H
@@ -50,6 +56,7 @@ struct filch__channel {
     char *down, *up;   /* rings, each mapped twice in a row */
     uint64_t down_pos; /* parent: head with what is not published; worker: tail */
     uint64_t up_pos;   /* parent: tail; worker: head with what is not published */
+    uint32_t up_size;  /* parent: of the message that was read last */
     size_t mapped;     /* bytes at `parent` */
 };
 
@@ -59,9 +66,11 @@ struct filch__channel {
 int filch__channel_create(struct filch__channel *channel, int *fd);
 void filch__channel_unmap(struct filch__channel *channel);
 
-/* Room for a message of `size` bytes (at most MESSAGE_LARGEST), to be filled by the caller; NULL: the ring is full. The head is filled in. */
+/* Room for a message of `size` bytes (at most MESSAGE_LARGEST), to be filled by the caller; NULL: the ring
+ * is full, or the worker has written garbage (filch__channel_is_sound). The head is filled in. */
 void *filch__channel_begin_down(struct filch__channel *channel, enum filch__message_kind kind,
                                 size_t size);
+bool filch__channel_is_sound(const struct filch__channel *channel);
 /* Publishes what was begun; wakes the worker if it sleeps. */
 void filch__channel_publish_down(struct filch__channel *channel);
 
