@@ -111,13 +111,25 @@ Test(process_fault, each_mapping_and_all_later) {
 Test(process_fault, each_thread_once) {
     sweep(FAULT_THREAD, false, 1);
 }
-/* R-PROC-40, R-PROC-41 */
-Test(process_fault, each_call_of_any_kind_once) {
-    sweep(~0u & ~(unsigned)FAULT_FUTEX, false, 2);
+/* R-PROC-41 */
+Test(process_fault, each_process_once) {
+    sweep(FAULT_PROCESS, false, 1);
 }
-/* R-PROC-40, R-PROC-41 */
+/* R-PROC-41 */
+Test(process_fault, each_process_and_all_later) {
+    sweep(FAULT_PROCESS, true, 1);
+}
+/* R-PROC-42 */
+Test(process_fault, each_descriptor_once) {
+    sweep(FAULT_FD, false, 1);
+}
+/* R-PROC-42 */
+Test(process_fault, each_descriptor_and_all_later) {
+    sweep(FAULT_FD, true, 1);
+}
+/* R-PROC-40, R-PROC-41, R-PROC-42 */
 Test(process_fault, each_call_of_any_kind_and_all_later) {
-    sweep(~0u & ~(unsigned)FAULT_FUTEX, true, 5);
+    sweep(FAULT_ALLOC | FAULT_MAP | FAULT_THREAD | FAULT_PROCESS | FAULT_FD, true, 3);
 }
 /* A wait that returns at once is no fault. */
 Test(process_fault, spurious_wakeups_change_nothing) {
