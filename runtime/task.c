@@ -33,6 +33,8 @@ filch_future *filch__future_create_rare(struct filch__heap *heap, const filch_ta
     }
     extra->name = task->name;
     extra->arg_destroy = task->arg_destroy;
+    extra->retries = task->retries;
+    extra->is_chunk = false;
     extra->arg = (char *)extra + header;
     extra->result = (char *)extra->arg + arg_room;
     extra->arg_size = task->arg_size;

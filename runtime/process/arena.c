@@ -1,4 +1,13 @@
-/* process/arena.c: the writer's side of an arena; see arena.h. The reader's is arena_view.c. */
+/* process/arena.c: the writer's side of an arena (arena.h): which block is free, and new segments.
+ *
+ * Flow     alloc: the segments of the class stand in a circle; from the one that served last, look for a free block, taking
+ *          back what was returned; if PROBES segments have none, make a new one behind them, so that the next
+ *          search goes on where this one ended. The lowest free block is taken first: it is the warmest.
+ * State    all plain memory of the writer, but the head of each segment (segment.h).
+ * Keeps    1. A block is in use, free (its pages are there), or empty (free, its pages are not). Bits that the reader
+ *             sets for a block that is not in use are ignored.
+ *          2. A block alone has an eighth more than was asked for at most when it is made, and twice as much when it is used
+ *             again, so that a program with results of many sizes finds its old blocks. */
 #include "process/arena.h"
 
 #include "base/atomics.h"
@@ -6,221 +15,219 @@
 #include "os/shm.h"
 #include "os/socket.h"
 #include "process/segment.h"
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
-/* Sizes of blocks that share a segment: 8 KiB to 1 MiB; and those that do not. */
-enum { CLASSES = 8, ALONE = CLASSES, LISTS };
-_Static_assert(BLOCK_SMALLEST << (CLASSES - 1) == BLOCK_LARGEST, "powers of two");
-/* Segments without a block in use that are kept mapped, bytes: four results of 64 MiB. */
-#define ARENA_KEPT ((size_t)256 << 20)
-/* Segments that are looked into before a new one is made. */
-enum { LOOKS = 4 };
+/* Segments that are looked at before a new one is made; that costs as much as looking at thousands. */
+enum { PROBES = 64 };
 
 struct segment {
-    struct segment *next; /* of its class, in a ring */
-    struct filch__segment_head *head;
-    size_t block, mapped;
+    struct segment *next; /* in the circle of its class */
+    char *base;
+    uint64_t block;
     uint32_t number, blocks;
-    uint64_t used[SEGMENT_WORDS], touched[SEGMENT_WORDS];
+    uint64_t free[SEGMENT_WORDS];
+    uint64_t empty[SEGMENT_WORDS];
+    uint64_t dirty[SEGMENT_WORDS]; /* blocks that are not all zero */
 };
 
 struct filch__arena {
     int socket;
-    uint32_t numbers;               /* given so far */
-    size_t total;                   /* bytes mapped */
-    struct segment *current[LISTS]; /* in its ring; or NULL */
+    uint32_t last; /* number of the newest segment */
+    struct segment *current[CLASS_ALONE + 1];
 };
 
 struct filch__arena *filch__arena_create(int socket) {
-    struct filch__arena *a = filch__alloc_zeroed(sizeof *a);
-    if (a != NULL) a->socket = socket;
-    return a;
+    struct filch__arena *arena = filch__alloc_zeroed(sizeof *arena);
+    if (arena != NULL) arena->socket = socket;
+    return arena;
 }
 
-static void free_segment(struct filch__arena *a, struct segment *s) {
-    store_release(&s->head->dropped, 1u); /* R3 -> R4 */
-    a->total -= s->mapped;
-    filch__unmap(s->head, s->mapped);
-    filch__free(s);
+static void destroy_segment(struct segment *segment) {
+    filch__unmap(segment->base, segment_size(segment->block));
+    filch__free(segment);
 }
 
-void filch__arena_destroy(struct filch__arena *a) {
-    if (a == NULL) return;
-    for (int list = 0; list < LISTS; list++) {
-        struct segment *s = a->current[list];
-        if (s == NULL) continue;
-        do {
-            struct segment *next = s->next;
-            free_segment(a, s);
-            s = next;
-        } while (s != a->current[list]);
-    }
-    filch__free(a);
-}
-
-static int list_of(size_t size) {
-    if (size > BLOCK_LARGEST) return ALONE;
-    int list = 0;
-    while ((size_t)BLOCK_SMALLEST << list < size) list++;
-    return list;
-}
-
-/* Takes back what the reader has returned. */
-static void refill(struct segment *s) {
-    for (size_t w = 0; w < SEGMENT_WORDS; w++) {
-        if (load_relaxed(&s->head->returned[w]) == 0) continue;              /* relaxed: a hint */
-        s->used[w] &= ~exchange_acq_rel(&s->head->returned[w], UINT64_C(0)); /* R2 <- R1 */
-    }
-}
-
-static bool is_idle(const struct segment *s) {
-    uint64_t used = 0;
-    for (size_t w = 0; w < SEGMENT_WORDS; w++) used |= s->used[w];
-    return used == 0;
-}
-
-/* A free block of the segment, which is then in use; -1: there is none. */
-static int take_block(struct segment *s) {
-    for (uint32_t i = 0; i < s->blocks; i += 64) {
-        uint64_t rest = ~s->used[i / 64];
-        if (rest == 0) continue;
-        uint32_t block = i + (uint32_t)__builtin_ctzll(rest);
-        if (block >= s->blocks) return -1;
-        s->used[i / 64] |= UINT64_C(1) << block % 64;
-        return (int)block;
-    }
-    return -1;
-}
-
-/* Takes the segment after `before` out of its ring. */
-static void unlink_after(struct filch__arena *a, int list, struct segment *before) {
-    struct segment *s = before->next;
-    if (s == before) {
-        a->current[list] = NULL;
-    } else {
-        before->next = s->next;
-        if (a->current[list] == s) a->current[list] = before;
-    }
-    free_segment(a, s);
-}
-
-/* Unmaps idle segments until what is mapped is within bounds: few at a time, since each costs a look. */
-static void trim(struct filch__arena *a) {
-    for (int list = 0; list < LISTS && a->total > ARENA_KEPT; list++) {
-        struct segment *before = a->current[list];
-        for (int look = 0; before != NULL && look < LOOKS && a->total > ARENA_KEPT; look++) {
-            struct segment *s = before->next;
-            refill(s);
-            /* The one that was used last stays. */
-            if (s != a->current[list] && is_idle(s))
-                unlink_after(a, list, before);
-            else
-                before = s;
+void filch__arena_destroy(struct filch__arena *arena) {
+    for (unsigned class = 0; class <= CLASS_ALONE; class ++) {
+        struct segment *first = arena->current[class], *segment = first;
+        while (segment != NULL) {
+            struct segment *next = segment->next == first ? NULL : segment->next;
+            destroy_segment(segment);
+            segment = next;
         }
     }
+    filch__free(arena);
 }
 
-static struct segment *map_segment(struct filch__arena *a, size_t block, uint32_t blocks, int fd) {
-    struct segment *s = filch__alloc_zeroed(sizeof *s);
-    if (s == NULL) {
+/* Segments ------------------------------------------------------------------------------------------- */
+
+static struct filch__segment_head *head_of(const struct segment *segment) {
+    return (void *)segment->base;
+}
+
+/* Bits of the blocks that a word of a bitmap stands for. */
+static uint64_t all_of(const struct segment *segment, unsigned word) {
+    uint32_t before = word * 64;
+    if (segment->blocks <= before) return 0;
+    uint32_t n = segment->blocks - before;
+    return n >= 64 ? UINT64_MAX : (UINT64_C(1) << n) - 1;
+}
+
+/* Reserves, maps and announces the file. Returns 0 or an errno. */
+static int open_segment(const struct filch__arena *arena, struct segment *segment) {
+    size_t size = segment_size(segment->block);
+    struct filch__segment_packet packet = {.number = segment->number, .block = segment->block};
+    int fd, error = filch__shm_create("filch-arena", size, &fd);
+    if (error != 0) return error;
+    segment->base = filch__shm_map(fd, 0, size, true, NULL);
+    error = segment->base == NULL ? errno : 0;
+    if (error == 0) {
+        error = filch__socket_send(arena->socket, &packet, sizeof packet, &fd, 1);
+        if (error != 0) filch__unmap(segment->base, size);
+    }
+    filch__fd_close(fd);
+    return error;
+}
+
+/* A new one, behind the current one of its class, whose place it takes. NULL and errno. */
+static struct segment *create_segment(struct filch__arena *arena, unsigned class, uint64_t block) {
+    struct segment *segment = filch__alloc_zeroed(sizeof *segment);
+    if (segment == NULL) {
         errno = ENOMEM;
         return NULL;
     }
-    s->block = block;
-    s->blocks = blocks;
-    s->mapped = SEGMENT_HEAD + block * blocks;
-    s->number = a->numbers + 1;
-    s->head = filch__shm_map(fd, 0, s->mapped, true, NULL);
-    if (s->head == NULL) {
-        filch__free(s);
-        return NULL;
-    }
-    return s;
-}
-
-/* A new segment at the front of its ring, which the reader has been sent. NULL: errno says why. */
-static struct segment *add_segment(struct filch__arena *a, int list, size_t size) {
-    size_t block = list == ALONE ? (size + 4095) & ~(size_t)4095 : (size_t)BLOCK_SMALLEST << list;
-    uint32_t blocks = list == ALONE ? 1 : (uint32_t)(SEGMENT_BLOCKS / block);
-    int fd, error = filch__shm_create("filch-arena", SEGMENT_HEAD + block * blocks, &fd);
+    segment->block = block;
+    segment->blocks = segment_blocks(block);
+    segment->number = arena->last + 1;
+    for (unsigned i = 0; i < SEGMENT_WORDS; i++) segment->free[i] = all_of(segment, i);
+    int error = open_segment(arena, segment);
     if (error != 0) {
+        filch__free(segment);
         errno = error;
         return NULL;
     }
-    struct segment *s = map_segment(a, block, blocks, fd);
-    if (s != NULL) {
-        struct filch__segment_packet packet = {s->number, blocks, block};
-        error = filch__socket_send(a->socket, &packet, sizeof packet, &fd, 1);
-        if (error != 0) {
-            filch__unmap(s->head, s->mapped);
-            filch__free(s);
-            errno = error;
-            s = NULL;
-        }
+    struct segment *before = arena->current[class];
+    segment->next = before == NULL ? segment : before->next;
+    if (before != NULL) before->next = segment;
+    arena->current[class] = segment;
+    arena->last = segment->number;
+    return segment;
+}
+
+/* Blocks --------------------------------------------------------------------------------------------- */
+
+/* What the reader has set in a word since it was last taken. */
+static uint64_t take_word(uint64_t *word) {
+    if (load_relaxed(word) == 0) return 0; /* relaxed: a hint */
+    return exchange_acquire(word, 0);      /* A2 <- A1 */
+}
+
+static void take_back(struct segment *segment) {
+    struct filch__segment_head *head = head_of(segment);
+    for (unsigned i = 0; i < (segment->blocks + 63) / 64; i++) {
+        uint64_t used = all_of(segment, i) & ~(segment->free[i] | segment->empty[i]);
+        uint64_t returned = take_word(&head->returned[i]) & used;
+        uint64_t emptied = take_word(&head->emptied[i]) & used & ~returned;
+        segment->free[i] |= returned;
+        segment->empty[i] |= emptied;
     }
-    filch__fd_close(fd);
-    if (s == NULL) return NULL;
-    a->numbers++;
-    a->total += s->mapped;
-    struct segment *current = a->current[list];
-    s->next = current == NULL ? s : current->next;
-    if (current != NULL) current->next = s;
-    a->current[list] = s;
-    return s;
 }
 
-/* Is a segment of a larger block good enough? Not if it wasted more than it uses. */
-static bool suits(const struct segment *s, int list, size_t size) {
-    return list != ALONE || (s->block >= size && s->block / 2 <= size);
+static char *block_at(const struct segment *segment, uint32_t index) {
+    return segment->base + SEGMENT_HEAD + index * segment->block;
 }
 
-/* A segment with a free block, from the one that was used last on; that block. */
-static struct segment *find_block(struct filch__arena *a, int list, size_t size, int *block) {
-    struct segment *s = a->current[list];
-    for (int look = 0; s != NULL && look < LOOKS; look++, s = s->next) {
-        if (!suits(s, list, size)) continue;
-        *block = take_block(s);
-        if (*block < 0) {
-            refill(s);
-            *block = take_block(s);
-        }
-        if (*block >= 0) return s;
+/* The lowest block in a bitmap, or -1. */
+static int lowest(const uint64_t *bits) {
+    for (unsigned i = 0; i < SEGMENT_WORDS; i++)
+        if (bits[i] != 0) return (int)(i * 64) + __builtin_ctzll(bits[i]);
+    return -1;
+}
+
+/* A block with its pages, which is then in use; -1: there is none. */
+static int try_take(struct segment *segment) {
+    take_back(segment);
+    int index = lowest(segment->free);
+    if (index >= 0) {
+        segment->free[index / 64] &= ~(UINT64_C(1) << index % 64);
+        return index;
+    }
+    index = lowest(segment->empty);
+    if (index < 0 || !filch__populate(block_at(segment, (uint32_t)index), segment->block))
+        return -1;
+    segment->empty[index / 64] &= ~(UINT64_C(1) << index % 64);
+    segment->dirty[index / 64] &= ~(UINT64_C(1) << index % 64);
+    return index;
+}
+
+/* Of the others every block fits. */
+static bool fits(const struct segment *segment, uint64_t size) {
+    return segment->block <= BLOCK_SHARED || (segment->block >= size && segment->block / 2 <= size);
+}
+
+/* The next segment of the class with a free block for that size, and the block. NULL: PROBES have none. */
+static struct segment *find(struct filch__arena *arena, unsigned class, uint64_t size, int *index) {
+    struct segment *first = arena->current[class], *segment = first;
+    if (first == NULL) return NULL;
+    for (int i = 0; i < PROBES; i++) {
+        arena->current[class] = segment;
+        if (fits(segment, size) && (*index = try_take(segment)) >= 0) return segment;
+        if (segment->next == first) break;
+        segment = segment->next;
     }
     return NULL;
 }
 
-void *filch__arena_alloc(struct filch__arena *a, size_t size, bool zeroed,
-                         struct filch__bytes *bytes) {
-    int list = list_of(size), block;
-    struct segment *s = find_block(a, list, size, &block);
-    if (s == NULL) {
-        if (a->total > ARENA_KEPT) trim(a);
-        s = add_segment(a, list, size);
-        if (s == NULL) return NULL;
-        block = take_block(s);
-    }
-    a->current[list] = s;
-    uint64_t *touched = &s->touched[block / 64], bit = UINT64_C(1) << block % 64;
-    size_t offset = SEGMENT_HEAD + (size_t)block * s->block;
-    char *start = (char *)s->head + offset;
-    if (zeroed && (*touched & bit) != 0) memset(start, 0, size);
-    *touched |= bit;
-    *bytes = (struct filch__bytes){.size = size, .offset = offset, .segment = s->number};
-    return start;
+/* Bytes of a new block for that size. */
+static uint64_t block_for(unsigned class, uint64_t size) {
+    if (class != CLASS_ALONE) return (uint64_t)BLOCK_SMALLEST << class;
+    unsigned bits = 64 - (unsigned)__builtin_clzll(size);
+    uint64_t step = UINT64_C(1) << (bits - 4);
+    return (size + step - 1) & ~(step - 1);
 }
 
-void filch__arena_cancel(struct filch__arena *a, const struct filch__bytes *bytes) {
-    for (int list = 0; list < LISTS; list++) {
-        struct segment *s = a->current[list];
-        if (s == NULL) continue;
-        do {
-            if (s->number == bytes->segment) {
-                size_t block = (bytes->offset - SEGMENT_HEAD) / s->block;
-                s->used[block / 64] &= ~(UINT64_C(1) << block % 64);
-                return;
-            }
-            s = s->next;
-        } while (s != a->current[list]);
+void *filch__arena_alloc(struct filch__arena *arena, size_t size, bool zeroed,
+                         struct filch__bytes *bytes) {
+    assert(size > 0);
+    if (size > BLOCK_LARGEST / 2) {
+        errno = ENOMEM;
+        return NULL;
     }
+    unsigned class = segment_class(size);
+    int index = 0;
+    struct segment *segment = find(arena, class, size, &index);
+    if (segment == NULL) {
+        segment = create_segment(arena, class, block_for(class, size));
+        if (segment == NULL) return NULL;
+        index = try_take(segment);
+    }
+    char *block = block_at(segment, (uint32_t)index);
+    uint64_t bit = UINT64_C(1) << index % 64;
+    if (zeroed && (segment->dirty[index / 64] & bit) != 0) memset(block, 0, size);
+    segment->dirty[index / 64] |= bit;
+    *bytes = (struct filch__bytes){
+        .size = size, .offset = (uint64_t)(block - segment->base), .segment = segment->number};
+    return block;
+}
+
+static struct segment *find_number(const struct filch__arena *arena, uint32_t number) {
+    for (unsigned class = 0; class <= CLASS_ALONE; class ++) {
+        struct segment *segment = arena->current[class];
+        if (segment == NULL) continue;
+        do {
+            if (segment->number == number) return segment;
+            segment = segment->next;
+        } while (segment != arena->current[class]);
+    }
+    return NULL;
+}
+
+void filch__arena_cancel(struct filch__arena *arena, const struct filch__bytes *bytes) {
+    struct segment *segment = find_number(arena, bytes->segment);
+    assert(segment != NULL);
+    if (segment == NULL) return;
+    uint64_t index = (bytes->offset - SEGMENT_HEAD) / segment->block;
+    segment->free[index / 64] |= UINT64_C(1) << index % 64;
 }

@@ -1,136 +1,216 @@
-/* process/arena_view.c: the reader's side of an arena; see arena.h.
+/* process/arena_view.c: the reader's side of an arena (arena.h): references are checked, blocks held and given back.
  *
- * State    segments by number, as they came over the socket. Each counts who refers to it: the view, and what is held; the last one
- *          unmaps it.
+ * Flow     hold: the segment is looked up, and received from the socket if it is unknown; release: the block's bit is set
+ *          in the segment's head, with its pages, or without them if enough idle ones are kept already.
+ * State    the view and its table belong to the thread that reads; a segment's count, the state of its blocks, and `idle` are
+ *          shared with threads that release.
+ * Keeps    1. A block is held once at a time: a second reference to it is refused.
+ *          2. idle[class]: bytes of blocks that were given back with their pages and not held again since.
  * Orders
- *   R5 fetch_sub_acq_rel references (drop) -> R5 fetch_sub_acq_rel references (drop): the last unmaps what all have read */
+ *   A3 store_release state (release) -> A4 load_acquire state (hold): the holder is done with it
+ *   A5 fetch_sub_acq_rel count (drop) -> A5 fetch_sub_acq_rel count (drop): the last unmaps or frees after all others
+ * Memory   a segment lives as long as the view's table has it or a block is held; a view as long as it is not destroyed or
+ *          has segments. */
+#include "process/arena.h"
+
 #include "base/atomics.h"
 #include "os/memory.h"
 #include "os/shm.h"
 #include "os/socket.h"
-#include "process/arena.h"
 #include "process/segment.h"
+#include <errno.h>
+#include <string.h>
 
-/* No writer has that many segments: they would be a TiB. */
-#define SEGMENTS_LIMIT ((uint32_t)1 << 18)
+/* Bytes of idle blocks that keep their pages: of all that stand alone, and of each class. One block may pass the bound, so that the
+ * last that was used is always warm. 256 MiB in all. */
+enum { ARENA_KEPT_ALONE = 128 << 20, ARENA_KEPT_CLASS = 16 << 20 };
+/* A segment that far beyond those that have come cannot be on its way: the socket has not that much room. */
+enum { NUMBERS_AHEAD = 1024 };
 
-struct segment {
-    int64_t references;
-    struct filch__segment_head *head;
-    uint64_t block;
-    size_t mapped;
-    uint32_t blocks;
-};
+enum { BLOCK_AWAY, BLOCK_HELD, BLOCK_IDLE };
 
 struct filch__held {
     struct segment *segment;
-    uint32_t block;
+    uint32_t index;
+    uint32_t state; /* BLOCK_... */
+};
+
+struct segment {
+    struct filch__arena_view *view;
+    char *base;
+    uint64_t block;
+    uint32_t count; /* blocks that are held, and one for the table */
+    uint32_t blocks;
+    struct filch__held held[];
 };
 
 struct filch__arena_view {
     int socket;
-    struct segment **segments; /* number - 1; NULL: none, or dropped */
-    uint32_t count, room;
+    int fd; /* of the segment that has come and is not mapped; -1: none */
+    struct filch__segment_packet packet;
+    bool broken; /* garbage came from the socket */
+    bool closed;
+    uint32_t count;         /* segments, and one until it is destroyed */
+    uint32_t known, room;   /* of the table */
+    struct segment **table; /* number - 1 */
+    int64_t idle[CLASS_ALONE + 1];
 };
 
 struct filch__arena_view *filch__arena_view_create(int socket) {
-    struct filch__arena_view *v = filch__alloc_zeroed(sizeof *v);
-    if (v != NULL) v->socket = socket;
-    return v;
+    struct filch__arena_view *view = filch__alloc_zeroed(sizeof *view);
+    if (view == NULL) return NULL;
+    view->socket = socket;
+    view->fd = -1;
+    view->count = 1;
+    return view;
 }
 
-static void drop_segment(struct segment *s) {
-    if (fetch_sub_acq_rel(&s->references, 1) != 1) return; /* R5 -> R5 */
-    filch__unmap(s->head, s->mapped);
-    filch__free(s);
+static void drop_view(struct filch__arena_view *view) {
+    if (fetch_sub_acq_rel(&view->count, 1) == 1) filch__free(view); /* A5 -> A5; A5 <- A5 */
 }
 
-void filch__arena_view_destroy(struct filch__arena_view *v) {
-    if (v == NULL) return;
-    for (uint32_t i = 0; i < v->count; i++)
-        if (v->segments[i] != NULL) drop_segment(v->segments[i]);
-    filch__free(v->segments);
-    filch__free(v);
+static void drop_segment(struct segment *segment) {
+    if (fetch_sub_acq_rel(&segment->count, 1) != 1) return; /* A5 -> A5; A5 <- A5 */
+    struct filch__arena_view *view = segment->view;
+    filch__unmap(segment->base, segment_size(segment->block));
+    filch__free(segment);
+    drop_view(view);
 }
 
-/* Lets go of segments that the writer will never name again. */
-static void sweep(struct filch__arena_view *v) {
-    for (uint32_t i = 0; i < v->count; i++) {
-        struct segment *s = v->segments[i];
-        if (s == NULL || load_acquire(&s->head->dropped) == 0) continue; /* R4 <- R3 */
-        v->segments[i] = NULL;
-        drop_segment(s);
-    }
+void filch__arena_view_destroy(struct filch__arena_view *view) {
+    store_relaxed(&view->closed, true); /* relaxed: a hint for those who release */
+    for (uint32_t i = 0; i < view->known; i++) drop_segment(view->table[i]);
+    filch__free(view->table);
+    filch__fd_close(view->fd);
+    drop_view(view);
 }
 
-static bool make_room(struct filch__arena_view *v) {
-    if (v->count < v->room) return true;
-    uint32_t room = v->room == 0 ? 16 : 2 * v->room;
-    struct segment **segments = filch__alloc(room * sizeof(struct segment *));
-    if (segments == NULL) return false;
-    for (uint32_t i = 0; i < v->count; i++) segments[i] = v->segments[i];
-    filch__free(v->segments);
-    v->segments = segments;
-    v->room = room;
+/* Segments ------------------------------------------------------------------------------------------- */
+
+/* The next packet and its descriptor, checked. Returns 0 or an errno. */
+static int receive(struct filch__arena_view *view) {
+    int n = 1;
+    long size =
+        filch__socket_receive(view->socket, &view->packet, sizeof view->packet, &view->fd, &n);
+    if (n == 0) view->fd = -1;
+    if (size == -EAGAIN) return EAGAIN;
+    if (size == (long)sizeof view->packet && n == 1 && view->packet.number == view->known + 1 &&
+        segment_block_is_valid(view->packet.block) &&
+        filch__shm_size(view->fd) == segment_size(view->packet.block))
+        return 0;
+    filch__fd_close(view->fd);
+    view->fd = -1;
+    view->broken = true;
+    return EINVAL;
+}
+
+static bool make_room(struct filch__arena_view *view) {
+    if (view->known < view->room) return true;
+    uint32_t room = view->room == 0 ? 16 : view->room * 2;
+    struct segment **table = filch__alloc(room * sizeof *table);
+    if (table == NULL) return false;
+    if (view->known != 0) memcpy(table, view->table, view->known * sizeof *table);
+    filch__free(view->table);
+    view->table = table;
+    view->room = room;
     return true;
 }
 
-static bool is_valid(const struct filch__arena_view *v, const struct filch__segment_packet *p,
-                     size_t file) {
-    size_t bytes;
-    return p->number == v->count + 1 && p->number <= SEGMENTS_LIMIT && p->blocks != 0 &&
-           p->blocks <= SEGMENT_WORDS * 64 && p->block != 0 && p->block % 4096 == 0 &&
-           !__builtin_mul_overflow(p->block, p->blocks, &bytes) &&
-           !__builtin_add_overflow(bytes, (size_t)SEGMENT_HEAD, &bytes) && file == bytes;
+/* Maps what was received, and closes its descriptor. Returns 0 or an errno; after ENOMEM it is tried again. */
+static int enter(struct filch__arena_view *view) {
+    uint64_t block = view->packet.block;
+    uint32_t blocks = segment_blocks(block);
+    struct segment *segment = NULL;
+    if (make_room(view)) segment = filch__alloc(sizeof *segment + blocks * sizeof *segment->held);
+    if (segment == NULL) return ENOMEM;
+    char *base = filch__shm_map(view->fd, 0, segment_size(block), true, NULL);
+    if (base == NULL) {
+        filch__free(segment);
+        return ENOMEM;
+    }
+    *segment = (struct segment){view, base, block, 1, blocks};
+    for (uint32_t i = 0; i < blocks; i++)
+        segment->held[i] = (struct filch__held){segment, i, BLOCK_AWAY};
+    filch__fd_close(view->fd);
+    view->fd = -1;
+    fetch_add_relaxed(&view->count, 1u); /* relaxed: the caller has one */
+    view->table[view->known++] = segment;
+    return 0;
 }
 
-static struct segment *map_segment(const struct filch__segment_packet *p, size_t size, int fd) {
-    struct segment *s = filch__alloc(sizeof *s);
-    if (s == NULL) return NULL;
-    *s = (struct segment){1, filch__shm_map(fd, 0, size, true, NULL), p->block, size, p->blocks};
-    if (s->head != NULL) return s;
-    filch__free(s);
+/* The segment of that number; NULL and errno. */
+static struct segment *find_segment(struct filch__arena_view *view, uint32_t number) {
+    int error =
+        number == 0 || (number > view->known && number - view->known > NUMBERS_AHEAD) ? EINVAL : 0;
+    while (error == 0 && view->known < number) {
+        error = view->broken ? EINVAL : view->fd >= 0 ? 0 : receive(view);
+        if (error == 0) error = enter(view);
+    }
+    if (error == 0) return view->table[number - 1];
+    errno = error == EAGAIN ? EINVAL : error; /* it was sent before the message, or never */
     return NULL;
 }
 
-/* The next segment from the socket. False: none is there, or it is not valid, or cannot be mapped. */
-static bool receive_segment(struct filch__arena_view *v) {
-    struct filch__segment_packet packet;
-    int fd = -1, n = 1;
-    long got = filch__socket_receive(v->socket, &packet, sizeof packet, &fd, &n);
-    bool right = got == (long)sizeof packet && n == 1;
-    size_t size = right ? filch__shm_size(fd) : 0;
-    struct segment *s = NULL;
-    sweep(v);
-    if (right && is_valid(v, &packet, size) && make_room(v)) s = map_segment(&packet, size, fd);
-    if (n == 1) filch__fd_close(fd);
-    if (s == NULL) return false;
-    v->segments[v->count++] = s;
-    return true;
+/* Blocks --------------------------------------------------------------------------------------------- */
+
+static unsigned class_of(const struct segment *segment) {
+    return segment_class(segment->block);
 }
 
-void *filch__arena_view_hold(struct filch__arena_view *v, const struct filch__bytes *bytes,
+/* The block that a reference names; NULL: none. */
+static struct filch__held *find_block(struct segment *segment, const struct filch__bytes *bytes) {
+    if (bytes->size == 0 || bytes->size > segment->block || bytes->offset < SEGMENT_HEAD ||
+        (bytes->offset - SEGMENT_HEAD) % segment->block != 0)
+        return NULL;
+    uint64_t index = (bytes->offset - SEGMENT_HEAD) / segment->block;
+    return index < segment->blocks ? &segment->held[index] : NULL;
+}
+
+static char *start_of(const struct filch__held *held) {
+    return held->segment->base + SEGMENT_HEAD + held->index * held->segment->block;
+}
+
+void *filch__arena_view_hold(struct filch__arena_view *view, const struct filch__bytes *bytes,
                              struct filch__held **held) {
-    while (bytes->segment > v->count)
-        if (!receive_segment(v)) return NULL;
-    if (bytes->segment == 0) return NULL;
-    struct segment *s = v->segments[bytes->segment - 1];
-    if (s == NULL || bytes->offset < SEGMENT_HEAD || bytes->size > s->block) return NULL;
-    uint64_t place = bytes->offset - SEGMENT_HEAD, block = place / s->block;
-    if (place % s->block != 0 || block >= s->blocks) return NULL;
-    struct filch__held *h = filch__alloc(sizeof *h);
-    if (h == NULL) return NULL;
-    *h = (struct filch__held){s, (uint32_t)block};
-    fetch_add_relaxed(&s->references, 1); /* relaxed: the view holds one, a count */
-    *held = h;
-    return (char *)s->head + bytes->offset;
+    struct segment *segment = find_segment(view, bytes->segment);
+    if (segment == NULL) return NULL;
+    struct filch__held *block = find_block(segment, bytes);
+    uint32_t state = block == NULL ? BLOCK_HELD : load_acquire(&block->state); /* A4 <- A3 */
+    if (state == BLOCK_HELD) {
+        errno = EINVAL;
+        return NULL;
+    }
+    if (state == BLOCK_IDLE)
+        fetch_sub_relaxed(&view->idle[class_of(segment)],
+                          (int64_t)segment->block); /* relaxed: a sum */
+    store_relaxed(&block->state, BLOCK_HELD); /* relaxed: who releases it has it from this thread */
+    fetch_add_relaxed(&segment->count, 1u);   /* relaxed: the table has one */
+    *held = block;
+    return start_of(block);
+}
+
+/* Counts the block as idle, if it may keep its pages. */
+static bool keep(struct segment *segment) {
+    struct filch__arena_view *view = segment->view;
+    unsigned class = class_of(segment);
+    int64_t block = (int64_t)segment->block;
+    int64_t limit = class == CLASS_ALONE ? ARENA_KEPT_ALONE : ARENA_KEPT_CLASS;
+    if (load_relaxed(&view->closed)) return false;                         /* relaxed: a hint */
+    if (fetch_add_relaxed(&view->idle[class], block) < limit) return true; /* relaxed: a sum */
+    fetch_sub_relaxed(&view->idle[class], block);                          /* relaxed: a sum */
+    return false;
 }
 
 void filch__held_release(struct filch__held *held) {
-    if (held == NULL) return;
-    struct segment *s = held->segment;
-    uint64_t bit = UINT64_C(1) << held->block % 64;
-    fetch_or_acq_rel(&s->head->returned[held->block / 64], bit); /* R1 -> R2 */
-    drop_segment(s);
-    filch__free(held);
+    struct segment *segment = held->segment;
+    struct filch__segment_head *head = (void *)segment->base;
+    uint32_t word = held->index / 64;
+    uint64_t bit = UINT64_C(1) << held->index % 64;
+    bool kept = keep(segment);
+    bool emptied = !kept && filch__discard(start_of(held), segment->block);
+    /* Before the bit: from there on the writer may send it again. */
+    store_release(&held->state, kept ? BLOCK_IDLE : BLOCK_AWAY); /* A3 -> A4 */
+    uint64_t *bits = emptied ? head->emptied : head->returned;
+    fetch_or_release(&bits[word], bit); /* A1 -> A2 */
+    drop_segment(segment);
 }

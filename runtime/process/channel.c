@@ -133,7 +133,7 @@ static bool look_down_tail(struct filch__channel *channel) {
     uint64_t tail = load_acquire(&channel->worker->down_tail); /* Q4 <- Q3 */
     uint64_t head = load_relaxed(&channel->parent->down_head); /* relaxed: own field */
     if (tail - channel->down_seen > head - channel->down_seen || tail % UNIT != 0) {
-        channel->broken = true;
+        store_relaxed(&channel->broken, true); /* relaxed: see has_up */
         return false;
     }
     channel->down_seen = tail;
@@ -169,7 +169,7 @@ void filch__channel_publish_up(struct filch__channel *channel) {
 static bool look_up_head(struct filch__channel *channel) {
     uint64_t head = load_acquire(&channel->worker->up_head); /* Q2 <- Q1 */
     if (head - channel->up_pos > CHANNEL_RING || head % UNIT != 0) {
-        channel->broken = true;
+        store_relaxed(&channel->broken, true); /* relaxed: see has_up */
         return false;
     }
     channel->up_seen = head;
@@ -184,7 +184,7 @@ const struct filch__message *filch__channel_read_up(struct filch__channel *chann
         uint32_t size = load_relaxed(&message->size); /* relaxed: read once; ordered by Q2 */
         if (size < sizeof *message || size > MESSAGE_LARGEST || size % UNIT != 0 ||
             size > channel->up_seen - channel->up_pos) {
-            channel->broken = true;
+            store_relaxed(&channel->broken, true); /* relaxed: see has_up */
             message = NULL;
         } else {
             channel->reading = size;
@@ -199,9 +199,9 @@ void filch__channel_consume_up(struct filch__channel *channel) {
 }
 
 bool filch__channel_has_up(const struct filch__channel *channel) {
-    if (channel->broken) return false;
-    return channel->up_seen != channel->up_pos ||
-           load_acquire(&channel->worker->up_head) != channel->up_pos; /* Q2 <- Q1 */
+    if (load_relaxed(&channel->broken)) return false;        /* relaxed: a hint */
+    uint64_t tail = load_relaxed(&channel->parent->up_tail); /* relaxed: a hint */
+    return load_acquire(&channel->worker->up_head) != tail;  /* Q2 <- Q1 */
 }
 
 /* Worker: is there something to read? */

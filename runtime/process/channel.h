@@ -87,7 +87,7 @@ void filch__channel_publish_down(struct filch__channel *channel);
 const struct filch__message *filch__channel_read_up(struct filch__channel *channel, bool *broken);
 /* The message that was returned last is done with. */
 void filch__channel_consume_up(struct filch__channel *channel);
-/* Is there something to read (garbage too, until read_up has said so)? A hint that is ordered by fence and listener. */
+/* Is there something that was not consumed (garbage too, until read_up has said so)? A hint that is ordered by fence and listener; any thread. */
 bool filch__channel_has_up(const struct filch__channel *channel);
 
 /* A thread of the program waits awake, on the CPU on which it is, for what this worker will send; or no more. A hint. */
