@@ -287,7 +287,7 @@ static inline void post_known(struct life *w, uint32_t ticket, uint32_t function
     m->ticket = ticket;
     m->function = function;
     m->flags = flags | (result_size > MESSAGE_INLINE ? TASK_SEGMENT : 0);
-    m->unused = 0;
+    m->child = 0;
     m->result_size = result_size;
     m->arg = bytes;
     if (in_line != 0) memcpy((char *)m + fixed, arg, in_line);
