@@ -38,8 +38,8 @@ void filch__desk_finish_chore(struct filch__processes *p, filch_future *f) {
     if (!state_is_done(state_look(&f->state))) {
         filch__future_destroy_arg(f);
         if (unlikely(filch__fork_now() != generation)) return;
-        callbacks = state_finish(&f->state, LIFE_FINISHED, false) == AFTER_NOTIFY &&
-                    filch__future_tell(f);
+        callbacks =
+            state_finish(&f->state, LIFE_FINISHED, false) == AFTER_NOTIFY && filch__future_tell(f);
     }
     if (callbacks) filch__hub_run_callbacks(f);
     if (unlikely(filch__fork_now() != generation)) return;

@@ -90,7 +90,8 @@ struct filch__seat {
     uint32_t posted;       /* tickets with a future */
     size_t bytes;          /* of arguments in the arena, of these */
     uint64_t done;         /* tasks that have ended, in this life */
-    uint32_t *numbers;     /* of a function, by its index: its number in this life plus one; 0: not told */
+    uint32_t
+        *numbers; /* of a function, by its index: its number in this life plus one; 0: not told */
     uint32_t numbers_room, numbers_used;
     bool begun;  /* something stands in the down ring that is not published */
     char *fault; /* why it was killed; owned; or NULL */
@@ -103,7 +104,7 @@ struct filch__notice {
     struct filch__packet packet;
 };
 /* Kinds beyond those of packets. */
-enum { NOTICE_ZYGOTE_GONE = 1000, NOTICE_KILL_ALL, NOTICE_FAILED_TO_SEND };
+enum { NOTICE_ZYGOTE_GONE = 1000, NOTICE_KILL_ALL, NOTICE_KILL_LATER };
 
 struct filch__functions; /* functions.h */
 
@@ -131,6 +132,7 @@ struct filch__processes {
     uint32_t early_deaths;          /* in a row */
     int64_t pause, next_start;      /* after deaths */
     bool zygote_gone;
+    bool zygote_watched;         /* the manager's: its socket is open on the other side */
     uint64_t completed, started; /* statistics */
     int64_t timeout_at;          /* when to look for tasks that run too long; 0: never */
     /* Any thread's. */
@@ -269,6 +271,8 @@ void filch__manager_wake(struct filch__processes *p);
 bool filch__manager_is_self(const struct filch__processes *p);
 /* One sleep and what comes of it, in the manager itself; not past the deadline. */
 void filch__manager_step(struct filch__processes *p, int64_t deadline);
+/* Goes on until everything has ended, in the manager itself, which is then over. */
+void filch__manager_finish(struct filch__processes *p);
 /* The manager is needed at that time. At the desk. */
 void filch__manager_timer(struct filch__processes *p, int64_t time);
 
@@ -288,6 +292,8 @@ void filch__processes_end_at_exit(filch_executor *e);
 void filch__processes_destroy(filch_executor *e);
 /* Ends everything that has not started: cancelled, or failed if the executor is broken. */
 void filch__processes_drain(struct filch__processes *p);
+/* What it has at its start or at its end: no workers, no futures, no manager. */
+void filch__processes_free(struct filch__processes *p);
 const char *filch__processes_cause(struct filch__processes *p);
 
 /* A text in memory of its own, or NULL. */

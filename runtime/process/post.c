@@ -93,12 +93,12 @@ struct load {
 static struct load load_of(struct filch__processes *p, filch_future *f) {
     struct filch__extra *extra = filch__future_extra(f);
     uint64_t constant = state_constant(&f->state);
-    struct load load = {
-        .function = filch__functions_get(p->functions, f->fn),
-        .arg = filch__future_arg(f),
-        .arg_size = extra != NULL ? extra->arg_size : state_result_offset(constant),
-        .result_size = extra != NULL ? extra->result_size : state_result_size(constant),
-        .flags = p->task_timeout != 0 ? TASK_TIMED : 0};
+    struct load load = {.function = filch__functions_get(p->functions, f->fn),
+                        .arg = filch__future_arg(f),
+                        .arg_size = extra != NULL ? extra->arg_size : state_result_offset(constant),
+                        .result_size =
+                            extra != NULL ? extra->result_size : state_result_size(constant),
+                        .flags = p->task_timeout != 0 ? TASK_TIMED : 0};
     if (load.result_size > MESSAGE_INLINE) load.flags |= TASK_SEGMENT;
     if (extra != NULL && extra->is_chunk) load.flags |= TASK_CHUNK;
     return load;

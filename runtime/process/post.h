@@ -9,7 +9,7 @@ enum { POST_FULL = 1 };
 
 /* What came of a post. */
 struct filch__posted {
-    int code;   /* 0: the caller's reference is the ticket's; POST_FULL; or why it cannot be posted anywhere */
+    int code; /* 0: the caller's reference is the ticket's; POST_FULL; or why it cannot be posted anywhere */
     char *text; /* owned; or NULL */
 };
 
