@@ -4,20 +4,10 @@
  * and it must not. T1 and T3 give the counts that are published with UTS.
  *
  * SPDX-License-Identifier: MIT */
+#include "check.h"
 #include "fj_parts.h"
 #include "fj_workloads.h"
 #include "kernel.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #condition);              \
-            exit(1);                                                                               \
-        }                                                                                          \
-    } while (0)
 
 static bool is_right(enum fj_id id, const fj_job *job, uint64_t result) {
     return fj_workloads[id].right != NULL ? fj_workloads[id].right(job, result)

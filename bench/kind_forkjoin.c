@@ -102,27 +102,14 @@ static void measure_sweep(bench_run *run) {
     fj_job_free(&job);
 }
 
-const bench_kind kind_forkjoin = {.section = "fork-join, ms",
-                                  .unit = "ms",
-                                  .factor = 1e3,
-                                  .meaning = MEANING_PLAIN,
-                                  .fork_join = true,
-                                  .can = can,
-                                  .measure = measure};
-const bench_kind kind_many = {.section = "more workers than CPUs, ms",
-                              .unit = "ms",
-                              .factor = 1e3,
-                              .meaning = MEANING_PLAIN,
-                              .fork_join = true,
-                              .can = can,
-                              .measure = measure};
-const bench_kind kind_spawn = {.section = "fib, ns per spawn",
-                               .unit = "ns",
-                               .factor = 1e9,
-                               .meaning = MEANING_PLAIN,
-                               .fork_join = true,
-                               .can = can,
-                               .measure = measure};
+#define JOB_KIND(title, its_unit, its_factor)                                                      \
+    {                                                                                              \
+        .section = title, .unit = its_unit, .factor = its_factor, .meaning = MEANING_PLAIN,        \
+        .fork_join = true, .can = can, .measure = measure                                          \
+    }
+const bench_kind kind_forkjoin = JOB_KIND("fork-join, ms", "ms", 1e3);
+const bench_kind kind_many = JOB_KIND("more workers than CPUs, ms", "ms", 1e3);
+const bench_kind kind_spawn = JOB_KIND("fib, ns per spawn", "ns", 1e9);
 
 #define SWEEP_KIND(name)                                                                           \
     {                                                                                              \

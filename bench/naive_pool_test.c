@@ -4,22 +4,14 @@
  * with its line. Sizes are small enough for ThreadSanitizer and valgrind.
  *
  * SPDX-License-Identifier: MIT */
+#include "check.h"
 #include "naive_pool.h"
 
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #condition);              \
-            exit(1);                                                                               \
-        }                                                                                          \
-    } while (0)
 
 enum { MANY = 2000, PRODUCERS = 4, BLOB = 5000 };
 

@@ -1,21 +1,12 @@
 /* summary_test.c: figures whose quartiles are known, a sweep whose METG is known, and the kernel against its closed form.
  *
  * SPDX-License-Identifier: MIT */
+#include "check.h"
 #include "kernel.h"
 #include "metg.h"
 #include "summary.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #condition);              \
-            exit(1);                                                                               \
-        }                                                                                          \
-    } while (0)
 
 static int is(bench_summary s, double lower, double median, double upper) {
     return fabs(s.lower - lower) < 1e-12 && fabs(s.median - median) < 1e-12 &&

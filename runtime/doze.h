@@ -9,7 +9,7 @@
  * that the thread took. After one that was not, the thread does not doze for a while, each time longer.
  *
  * Flow     filch_future_result, not done, outside -> filch__doze; then it spins and sleeps as ever.
- *          worker.c (nothing to do) -> filch__doze_end.
+ *          thread/idle.c (nothing to do) -> filch__doze_end.
  * State    home->dozing: 1 from before a doze until an idle worker has ended it; slept on. A hint: who is not told
  *          sleeps to the end of the doze. filch__dozes: the thread's own.
  * Not here: the spin (os/spin.h), and the sleep that the future ends (filch__future_sleep). */

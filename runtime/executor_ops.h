@@ -46,6 +46,9 @@ struct filch__executor_ops {
     int (*wait)(struct filch__self *self, filch_future *future, int64_t deadline);
     /* The same, but runs nothing than the awaited task itself. */
     int (*wait_isolated)(struct filch__self *self, filch_future *future, int64_t deadline);
+    /* As wait, for a future whose task has started elsewhere, but does not give up: of tasks that wait in a circle, the
+     * wait of another ends. */
+    int (*wait_firm)(struct filch__self *self, filch_future *future);
     /* Called on a worker of this room: if `run`, claims and runs the future's task, if that has not started
      * and is of this executor. */
     enum filch__help (*help)(struct filch__self *self, filch_future *future, bool run);

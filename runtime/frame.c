@@ -13,6 +13,7 @@
 #include "base/compiler.h"
 #include "error.h"
 #include "executor_ops.h"
+#include "future.h"
 #include "os/memory.h"
 #include <filch/fork.h>
 #include <stdio.h>
@@ -186,6 +187,21 @@ int filch_join_unless_started(filch_frame *frame) {
     return done == NULL ? 0 : code_of(done);
 }
 
+/* The first call of a pair has failed: what it says stays, whatever the second one says. */
+static cold int join_after_failure(filch_frame *b, int code) {
+    struct filch__self *self = filch__self();
+    struct filch__run *run = self == NULL ? NULL : self->run;
+    char last[sizeof filch__thread.buffer], *text = run == NULL ? NULL : run->text;
+    snprintf(last, sizeof last, "%s", filch_last_error());
+    if (run != NULL) run->text = NULL;
+    (void)filch_join_unless_started(b);
+    if (run != NULL && filch__self() == self) {
+        filch__free(run->text);
+        run->text = text;
+    }
+    return filch__error(filch_frame_code(code), "%s", last);
+}
+
 int filch_invoke2(filch_task_fn *fa, void *arg_a, void *result_a, filch_task_fn *fb, void *arg_b,
                   void *result_b) {
     filch_frame b;
@@ -193,10 +209,7 @@ int filch_invoke2(filch_task_fn *fa, void *arg_a, void *result_a, filch_task_fn 
         return filch_frame_refuse("filch_invoke2", "a function");
     filch_fork(&b, fb, arg_b, result_b);
     int code = fa(arg_a, result_a);
-    if (unlikely(code != 0)) {
-        (void)filch_join_unless_started(&b);
-        return filch_frame_code(code);
-    }
+    if (unlikely(code != 0)) return join_after_failure(&b, code);
     return filch_join(&b);
 }
 
@@ -224,7 +237,7 @@ int filch_run(filch_executor *executor, filch_task_fn *fn, void *arg, void *resu
     if (executor == NULL) return FILCH_ENOMEM;
     int code = filch_submit(executor, run_in_task, &in, sizeof in, 0, &f);
     if (code != 0) return code;
-    code = filch_future_result(f, NULL, FILCH_FOREVER);
+    code = filch__future_conclude(f);
     filch_future_release(f);
     return code;
 }

@@ -1,7 +1,8 @@
 /* future.c: finishing, waiting, callbacks, and the public calls on futures.
  *
  * Flow     filch_future_result -> (a worker) ops->wait; (others) doze (doze.h), spin, sleep on the state word.
- * Not here: the transitions (future_state.h), running a task (task.c), a worker's wait (in its room). */
+ * Not here: the transitions (future_state.h), what futures share with their executor (home.h),
+ *          running a task (task.c), a worker's wait (in its room). */
 #include "future.h"
 
 #include "base/point.h"
@@ -14,74 +15,11 @@
 #include "os/futex.h"
 #include "os/memory.h"
 #include "os/spin.h"
-#include "os/thread.h"
 #include "self.h"
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-struct filch__home filch__home_standalone;
-
-struct filch__home *filch__home_create(int64_t spin) {
-    struct filch__home *home = filch__alloc_zeroed(sizeof *home);
-    if (home == NULL) return NULL;
-    home->references = 1;
-    home->spin = spin;
-    home->generation = filch__fork_now();
-    return home;
-}
-
-void filch__home_detach(struct filch__home *home) {
-    store_relaxed(&home->pool, NULL);        /* relaxed: H7 follows */
-    fence_seq_cst();                         /* H7 <- H6 */
-    while (load_acquire(&home->alerts) != 0) /* H9 <- H8 */
-        filch__thread_yield();
-}
-
-/* The task that runs looks at its next fork or join. */
-static bool request_and_alert(filch_future *f) {
-    struct filch__home *home = filch__future_home(f);
-    fetch_add_relaxed(&home->alerts, 1u); /* relaxed: H6 follows */
-    bool requested = state_request(&f->state);
-    fence_seq_cst();                        /* H6 -> H7; H6 <-> L16 */
-    void *pool = load_relaxed(&home->pool); /* relaxed: ordered by H6 */
-    if (requested && pool != NULL) home->alert(pool);
-    fetch_sub_acq_rel(&home->alerts, 1u); /* H8 -> H9 */
-    return requested;
-}
-
-void filch__home_retain(struct filch__home *home) {
-    fetch_add_relaxed(&home->references, 1); /* relaxed: the caller holds one, a count */
-}
-
-void filch__home_release(void *argument) {
-    struct filch__home *home = argument;
-    if (fetch_sub_acq_rel(&home->references, 1) == 1) filch__free(home); /* H1 -> H1 */
-}
-
-/* Before the transition to CANCELLING. A worker may meet the entry from then on and drop it, so that whoever
- * ends the executor finds it in no queue. */
-static void begin_cancel(struct filch__home *home) {
-    fetch_add_acq_rel(&home->cancelling, CANCELLING_ONE); /* H2 -> H3; H2 <- H3 */
-}
-
-/* The future is cancelled, or was not pending any more. The wake-up touches no memory. */
-static void end_cancel(struct filch__home *home) {
-    uint32_t before = fetch_sub_acq_rel(&home->cancelling, CANCELLING_ONE); /* H4 -> H3, H5 */
-    if (unlikely(before == (CANCELLING_ONE | CANCELLING_AWAITED)))
-        filch__futex_wake(&home->cancelling, INT_MAX);
-}
-
-void filch__home_await_cancels(struct filch__home *home) {
-    uint32_t n =
-        fetch_or_acq_rel(&home->cancelling, CANCELLING_AWAITED); /* H3 -> H2; H3 <- H2, H4 */
-    while ((n & ~CANCELLING_AWAITED) != 0) {
-        POINT("home.await.cancels");
-        filch__futex_wait(&home->cancelling, n | CANCELLING_AWAITED, FILCH_FOREVER);
-        n = load_acquire(&home->cancelling); /* H5 <- H4 */
-    }
-}
 
 /* Until the task has run there is a function in the place of the outcome. Whoever finishes may find itself the
  * last, and then the life is not that of a future that is done; but in a child of fork() nobody finishes what
@@ -165,7 +103,7 @@ void filch__future_await_ending(filch_future *f) {
 static void finish_cancel(filch_future *f, struct filch__home *home) {
     POINT("future.finish");
     enum filch__after_finish after = state_finish(&f->state, LIFE_CANCELLED, false);
-    end_cancel(home);
+    filch__home_end_cancel(home);
     if (after == AFTER_NOTIFY)
         filch__future_notify(f, true, NULL, NULL);
     else
@@ -175,9 +113,9 @@ static void finish_cancel(filch_future *f, struct filch__home *home) {
 bool filch__future_try_cancel(filch_future *f) {
     struct filch__home *home = filch__future_home(f);
     if (state_life(state_look(&f->state)) != LIFE_PENDING) return false;
-    begin_cancel(home);
+    filch__home_begin_cancel(home);
     if (!state_cancel(&f->state)) {
-        end_cancel(home);
+        filch__home_end_cancel(home);
         return false;
     }
     POINT("future.cancelling");
@@ -407,6 +345,15 @@ bool filch_future_cancel(filch_future *f) {
     filch__future_await_ending(f);
     enum filch__life life = state_life(state_look(&f->state));
     return life == LIFE_CANCELLED || life == LIFE_CANCELLING;
+}
+
+/* The task that runs looks at its next fork or join. */
+static bool request_and_alert(filch_future *f) {
+    struct filch__home *home = filch__future_home(f);
+    filch__home_begin_alert(home);
+    bool requested = state_request(&f->state);
+    filch__home_end_alert(home, requested);
+    return requested;
 }
 
 bool filch_future_request_cancel(filch_future *f) {

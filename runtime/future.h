@@ -3,18 +3,11 @@
  * Flow     a room allocates it from a slab with filch__future_create and queues it; a
  *          worker starts it (future_state.h), runs it (task.h) and finishes it here.
  * State    see the rules R1 to R6 of future_state.h.
- * Orders
- *   H1 fetch_sub_acq_rel references (home) -> H1 fetch_sub_acq_rel references (home): the last frees it
- *   H2 fetch_add_acq_rel cancelling (begin) -> H3 fetch_or_acq_rel cancelling (await): a cancel that is counted is awaited
- *   H3 fetch_or_acq_rel cancelling (await) -> H2 fetch_add_acq_rel cancelling (begin): one that is counted later finds what the awaiter has found, and so its future not pending
- *   H4 fetch_sub_acq_rel cancelling (end) -> H3 fetch_or_acq_rel cancelling (await): the future is cancelled
- *   H4 fetch_sub_acq_rel cancelling (end) -> H5 load_acquire cancelling (await): the same
- *   H6 fence_seq_cst (alert) -> H7 fence_seq_cst (detach): of "count in alerts, look at pool" and "clear pool, look at alerts", at least one sees the other
- *   H8 fetch_sub_acq_rel alerts (done) -> H9 load_acquire alerts (detach): the pool is used no more
  * Memory   one slab object of 64, 96 or 128 bytes: 32 of header, then the payload: the argument, then the
  *          result, each at a multiple of 16. An argument and a result of up to 16 bytes each lie in one
  *          cache line with the header: who steals a task fetches one line. What does not fit, and what is
- *          rare, is in an `extra`, to which the payload then points. */
+ *          rare, is in an `extra`, to which the payload then points.
+ * Not here: what futures share with their executor, and with each other (home.h). */
 #ifndef FILCH_RUNTIME_FUTURE_H
 #define FILCH_RUNTIME_FUTURE_H
 
@@ -22,27 +15,10 @@
 #include "base/slab.h"
 #include "fork.h"
 #include "future_state.h"
+#include "home.h"
 #include "reclaim/stack.h"
 #include <filch/future.h>
 #include <stdarg.h>
-
-/* What futures need of their executor, and what therefore outlives it. */
-struct filch__home {
-    int64_t references; /* heaps, and the executor itself */
-    int64_t spin;       /* nanoseconds that a waiter spins */
-    uint64_t cancelled; /* futures cancelled, by any thread */
-    /* CANCELLING_ONE for each that a thread is just cancelling; CANCELLING_AWAITED */
-    uint32_t cancelling;
-    uint32_t generation;       /* filch__fork_now when it was made */
-    void *pool;                /* of the room; NULL once it is destroyed */
-    void (*alert)(void *pool); /* a task that runs was asked to end: forked calls shall look */
-    uint32_t alerts;           /* threads that may be using `pool` */
-    uint32_t dozing;           /* see doze.h */
-};
-
-/* In `cancelling`: somebody sleeps until there is none; never cleared. */
-#define CANCELLING_AWAITED 1u
-#define CANCELLING_ONE 2u
 
 /* Rare parts of a task, allocated when there is one of them. */
 struct filch__extra {
@@ -118,10 +94,7 @@ static inline size_t filch__round_up(size_t size) {
     return (size + FILCH__ALIGNMENT - 1) & ~(size_t)(FILCH__ALIGNMENT - 1);
 }
 
-/* Nanoseconds that a waiter spins where nobody says otherwise, with more than one CPU. */
-#define FILCH__SPIN_DEFAULT 10000
-/* The home of promises. */
-extern struct filch__home filch__home_standalone;
+/* What it shares with the other futures of its executor. */
 static inline struct filch__home *filch__future_home(const filch_future *f) {
     if (unlikely((state_constant(&f->state) & FLAG_STANDALONE) != 0))
         return &filch__home_standalone;
@@ -179,16 +152,6 @@ static inline const void *filch__future_view(filch_future *f, size_t *size) {
 
 /* FILCH_EFORKED with its text. */
 int filch__future_refuse_lost(void);
-
-struct filch__home *filch__home_create(int64_t spin);
-/* The room's pool is going: when this returns, nobody uses it through the home. */
-void filch__home_detach(struct filch__home *home);
-void filch__home_retain(struct filch__home *home);
-/* Has the form of a slab's home_release. */
-void filch__home_release(void *home);
-/* Waits until no thread is just cancelling one of its futures; not for callbacks. Whoever is ending a
- * future itself must not ask for it. */
-void filch__home_await_cancels(struct filch__home *home);
 
 /* Sizes up to here cannot overflow when they are rounded and added. */
 #define FILCH__SIZE_LIMIT (SIZE_MAX / 4)
@@ -285,6 +248,10 @@ bool filch__future_try_fail(filch_future *f, const char *cause);
 
 /* Waits as filch_future_result does. 0, or why it was not waited for, with the text. Deadlines: os/clock.h. */
 int filch__future_await(filch_future *f, int64_t deadline);
+/* Waits for a task that uses memory of the caller, and gives its code. If that cannot be done (a worker's stack is used
+ * up and no spare can be started, or tasks wait in a circle) the task is cancelled, and the code says why; once it runs
+ * it is waited for in any case. In the child of a fork() that came meanwhile it is the parent's: FILCH_EFORKED. */
+int filch__future_conclude(filch_future *f);
 /* Sleeps until the future is done or the absolute deadline has passed; false: the deadline. */
 bool filch__future_sleep(filch_future *f, int64_t deadline);
 /* Spins at most `spin` nanoseconds, and not past the deadline; true: done. */

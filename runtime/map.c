@@ -80,17 +80,6 @@ static int run_part(void *argument, void *result) {
     return 0;
 }
 
-/* Waits for a part. If that cannot be done (a worker's stack is used up and no spare can be started)
- * the part is cancelled, since it must not run after this call has returned. In the child of a fork() in an
- * input that ran on this stack, the parts are the parent's. */
-static int result_of(filch_future *f) {
-    for (;;) {
-        int rc = filch_future_result(f, NULL, FILCH_FOREVER);
-        if (filch_future_done(f)) return filch_future_result(f, NULL, FILCH_FOREVER);
-        if (filch_future_cancel(f) || rc == FILCH_EFORKED) return rc;
-    }
-}
-
 /* Notes what the last call has failed with. The text must be copied: a worker that waits for a part may
  * run others, and what fails there has texts of its own. */
 static void note_error(struct verdict *verdict, int code) {
@@ -108,7 +97,7 @@ static int describe(const struct part *part) {
 /* Waits for the parts; the verdict is that of the lowest input that failed. */
 static void gather(struct part *parts, size_t count, struct verdict *verdict) {
     for (size_t p = 0; p < count; p++) {
-        int rc = result_of(parts[p].future);
+        int rc = filch__future_conclude(parts[p].future);
         if (rc == 0 && parts[p].outcome.code != 0) rc = describe(&parts[p]);
         if (rc != 0) note_error(verdict, rc);
         filch__free(parts[p].outcome.text);

@@ -51,8 +51,10 @@ FILCH_BEGIN_DECLS
  * fn        not NULL
  * arg       the caller's own memory, not copied; what fn gets
  * result    the caller's own memory, not zeroed; what fn gets
- * Returns   the task's code; FILCH_EINVAL (fn is NULL); what filch_submit returns if it fails, and then fn has not
- *           run; FILCH_ECANCELED if the executor was shut down with FILCH_CANCEL_PENDING before it started.
+ * Returns   the task's code; FILCH_EINVAL (fn is NULL); what filch_submit returns if it fails, or what
+ *           filch_future_result returns where a task of another executor, or a callback, cannot wait
+ *           (FILCH_EAGAIN, FILCH_EDEADLK), and then fn has not run; FILCH_ECANCELED if the executor was shut down
+ *           with FILCH_CANCEL_PENDING before it started.
  * Threads: any. On a worker of that executor it is a plain call; other threads wait until it has ended.
  * Since: 0.1. Source: rayon's ThreadPool::install, Cilk's initial spawn. */
 FILCH_API int filch_run(filch_executor *executor, filch_task_fn *fn, void *arg, void *result);
@@ -61,7 +63,8 @@ FILCH_API int filch_run(filch_executor *executor, filch_task_fn *fn, void *arg, 
  *
  * fa, fb   not NULL
  * arg_a, result_a, arg_b, result_b  the caller's own memory, not copied, not zeroed
- * Returns  0; else the code of fa, or of fb if fa has returned 0. If fa fails before fb has started, fb does not run.
+ * Returns  0; else the code of fa, or of fb if fa has returned 0, with its text (filch_fail, filch_last_error). If fa
+ *          fails before fb has started, fb does not run.
  *          FILCH_ECANCELED if the task was asked to end. FILCH_EINVAL (a function is NULL): nothing has run.
  * Threads: any; outside of a task it calls one after the other. Since: 0.1. Source: rayon::join. */
 FILCH_API int filch_invoke2(filch_task_fn *fa, void *arg_a, void *result_a, filch_task_fn *fb,

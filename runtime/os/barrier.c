@@ -9,22 +9,24 @@
 #include <unistd.h>
 
 enum { UNKNOWN, THERE, MISSING };
+static uint32_t known;
 
-static int membarrier(int command) {
-    return (int)syscall(SYS_membarrier, command, 0, 0);
+static bool membarrier(int command) {
+    return !filch__fault(FILCH__FAULT_BARRIER) && syscall(SYS_membarrier, command, 0, 0) == 0;
 }
 
 bool filch__barrier_is_there(void) {
-    static uint32_t known;
     uint32_t now = load_relaxed(&known); /* relaxed: a fact */
     if (now == UNKNOWN) {
-        now = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0 ? THERE : MISSING;
+        now = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) ? THERE : MISSING;
         store_relaxed(&known, now); /* relaxed: a fact */
     }
     return now == THERE;
 }
 
-void filch__barrier_everywhere(void) {
+bool filch__barrier_everywhere(void) {
     fence_seq_cst(); /* S2 <- S1, I1 */
-    membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+    if (filch__barrier_is_there() && membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED)) return true;
+    store_relaxed(&known, (uint32_t)MISSING); /* relaxed: a fact */
+    return false;
 }

@@ -36,7 +36,7 @@ void filch__process_die_with(int parent);
 void filch__process_kill(int pid, int signal);
 int filch__process_id(void);
 
-/* "signal 11 (Segmentation fault)", "exit code 3" and so on, as text. */
+/* "was killed by signal 11 (Segmentation fault)", "ended with exit code 3", as text. */
 void filch__process_end_describe(const struct filch__process_end *end, char *text, size_t size);
 
 /* Resident memory of this process, bytes; 0 if it cannot be told. About 1 us. */

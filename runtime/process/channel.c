@@ -6,7 +6,9 @@
  *          2. One ring of the bell per sleep at most: `asleep` names the value of the bell that ends the sleep, so
  *             that a parent which has rung, and publishes more before the worker runs, makes no second call.
  * Not here who wakes the program: serve.c, by the common page and the bells. */
-#define _GNU_SOURCE /* sched_getcpu */
+#if !defined(_GNU_SOURCE)
+#define _GNU_SOURCE
+#endif
 #include "process/channel.h"
 
 #include "base/atomics.h"

@@ -10,6 +10,7 @@
 #ifndef FILCH_PROCESS_MESSAGE_H
 #define FILCH_PROCESS_MESSAGE_H
 
+#include "process/module.h"
 #include <stdint.h>
 
 /* Bytes of an argument, a result or a text that stand in the ring itself; goals.md's bound for a copy. */
@@ -17,7 +18,8 @@ enum { MESSAGE_INLINE = 4096 };
 /* The longest message: fixed part, function, value and text inline. */
 enum { MESSAGE_LARGEST = 16384 };
 
-/* Where bytes stand: inline, behind the fixed part in the order of the fields; or in a segment. */
+/* Where bytes stand: inline, behind the fixed part in the order of the fields, each at the next multiple of 16; or in a
+ * segment. Whoever reads a message gives the blocks that it names back, also those of a task that it skips. */
 struct filch__bytes {
     uint64_t size;
     uint64_t offset; /* in the segment */
@@ -25,6 +27,10 @@ struct filch__bytes {
         segment; /* 0: inline; else its number, which starts at 1 in each life of a channel and direction */
     uint32_t unused;
 };
+
+static inline uint64_t filch__message_round(uint64_t size) {
+    return (size + 15) & ~UINT64_C(15);
+}
 
 enum filch__message_kind {
     /* Down. */
@@ -119,11 +125,25 @@ struct filch__message_submit {
 
 /* On the zygote's socket ---------------------------------------------------------------------------- */
 
+/* A process with this variable in its environment is a zygote; the value is the socket's descriptor, always "3". */
+#define ZYGOTE_VARIABLE "FILCH_ZYGOTE"
+enum { ZYGOTE_SOCKET = 3 };
+
+/* Descriptors of PACKET_START, in this order. */
+enum filch__start_fd {
+    START_CHANNEL,
+    START_COMMON, /* listener.h; mapped for reading */
+    START_SOCKET, /* the worker's end: descriptors of segments, both ways */
+    START_BELL_MANAGER,
+    START_BELL_ATTENDANT,
+    START_FDS
+};
+
 enum filch__packet_kind {
     /* To the zygote. */
-    PACKET_START =
-        1, /* slot, life; descriptors: channel, common page, worker's socket, two bells (manager's, attendant's) */
-    PACKET_KILL, /* slot, life: SIGKILL, if it has not ended */
+    PACKET_START = 1, /* slot, life; START_FDS descriptors */
+    PACKET_KILL,      /* slot, life: SIGKILL, if it has not ended */
+    PACKET_SETUP,     /* first, before the zygote is started; one descriptor: struct filch__setup */
     /* From it. */
     PACKET_HELLO = 16, /* pid, number: 0, or what failed, with `text` */
     PACKET_STARTED,    /* slot, life, pid */
@@ -140,5 +160,32 @@ struct filch__packet {
     char text[228];
 };
 _Static_assert(sizeof(struct filch__packet) == 256, "one packet");
+
+struct filch__setup_limit {
+    int32_t resource;
+    int32_t unused;
+    uint64_t soft, hard; /* UINT64_MAX: none */
+};
+/* What the options say, at the start of a file of filch__shm_create; the program has unmapped it when it sends it, and
+ * the zygote and its workers map it for reading. */
+struct filch__setup {
+    int32_t program;                   /* its pid */
+    int32_t max_workers, worker_limit; /* of the executor, for who asks in a task */
+    uint32_t has_preload, has_initializer;
+    uint32_t limit_count;
+    uint64_t max_tasks;    /* 0: no limit */
+    uint64_t memory_limit; /* 0: no limit */
+    int64_t spin;          /* nanoseconds, or -1 */
+    uint64_t argument_size;
+    struct filch__function_name preload, initializer;
+    /* limit_count limits; then, at the next multiple of 16, the argument of the initializer */
+};
+static inline uint64_t filch__setup_limits(void) {
+    return filch__message_round(sizeof(struct filch__setup));
+}
+static inline uint64_t filch__setup_argument(uint32_t limit_count) {
+    return filch__message_round(filch__setup_limits() +
+                                limit_count * sizeof(struct filch__setup_limit));
+}
 
 #endif

@@ -1,6 +1,6 @@
 /* thread/circle.c: finds tasks of one executor that wait for each other in a circle.
  *
- * Flow     wait.c publishes what a worker awaits when it parks (filch__circle_enter), asks whether that
+ * Flow     block.c publishes what a worker awaits when it parks (filch__circle_enter), asks whether that
  *          closes a circle, and takes it back (filch__circle_leave). A worker awaits a future, or a
  *          call that it has forked; that runs on a worker's stack; if that worker is parked as well, in any task of that stack, the
  *          future cannot end before that wait does. So there is one arrow from worker to worker, and a

@@ -1,7 +1,7 @@
 /* thread/frames.c: a worker's slow forks and joins, and the calls that it takes from others.
  *
  * Flow     filch_fork_slow -> filch__worker_fork: publishes calls, and tells somebody. filch_join_slow ->
- *          filch__worker_join: takes the call back, or waits for its thief. Who searches (worker.c) ->
+ *          filch__worker_join: takes the call back, or waits for its thief. Who searches (find.c) ->
  *          filch__worker_steal_frame -> filch__worker_run_frame.
  * Source   leapfrogging: Wagner & Calder, PPoPP 1993.
  * Why leapfrogging runs nothing unrelated: while a thief runs a call that it took from us, everything in its lane
@@ -11,7 +11,7 @@
  *          have begun another by then: what we have taken is given back, to be run by who has forked it.
  * Left behind  the text of filch_fail and the block of filch_result_alloc belong to the task that runs. A stolen call
  *          leaves its own in the slot, for the task that joins it.
- * Not here: the states of a lane, and who may take what (lane.h), parking (wait.c). */
+ * Not here: the states of a lane, and who may take what (lane.h), parking (block.h). */
 #include "base/point.h"
 #include "error.h"
 #include "os/barrier.h"
@@ -82,13 +82,13 @@ static bool run_at_once(struct filch__worker *w, filch_slot *slot) {
     return false;
 }
 
-/* With CPUs that nobody uses each fork looks. The word is read after the limit was set, so that who goes to sleep later
+/* With CPUs that nobody uses each fork looks; without a barrier, each at all. The word is read after the limit was set, so that who goes to sleep later
  * asks later. */
 static void set_limit(struct filch__worker *w) {
     struct filch__pool *p = w->pool;
-    if (!filch__barrier_is_there()) return;
-    store_relaxed(&w->lane.hot.limit, w->lane.slots + LANE_SLOTS); /* relaxed: own field */
-    fence_seq_cst();                                               /* S1 -> S2 */
+    if (filch__barrier_is_there())
+        store_relaxed(&w->lane.hot.limit, w->lane.slots + LANE_SLOTS); /* relaxed: own field */
+    fence_seq_cst();                                                   /* S1 -> S2 */
     uint32_t awake = sleep_awake(sleep_read(&p->sleep));
     if (awake >= p->sleep.max) return;
     if (awake < p->sleep.searchers)
@@ -337,7 +337,7 @@ static enum filch__join join(struct filch__worker *w, filch_slot *slot) {
         if (!filch__worker_is_here(w)) return JOIN_RUN;
         store_light(&l->hot.pos, slot); /* L3 -> L2 */
     }
-    bool own = filch__lane_reclaim(l, index, is_alert(w));
+    bool own = filch__lane_reclaim(l, index, !filch__barrier_is_there(), is_alert(w));
     look_again(w);
     if (own && load_relaxed(&l->hot.limit) == NULL) answer(w); /* relaxed: a hint */
     if (likely(own)) return join_own(w, slot);

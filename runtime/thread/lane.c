@@ -61,13 +61,13 @@ bool filch__lane_publish(struct filch__lane *l, bool all, bool alert) {
     }
 }
 
-bool filch__lane_reclaim(struct filch__lane *l, uint32_t index, bool alert) {
+bool filch__lane_reclaim(struct filch__lane *l, uint32_t index, bool keep, bool alert) {
     uint64_t word = lane_read(l);
     for (;;) {
         uint32_t top = lane_top(word), split = lane_split(word);
         if (index < top) return false;
         /* Of those that are public and older, half become private again: their joins come next. */
-        uint32_t next = index < split ? top + (index - top) / 2 : split;
+        uint32_t next = index >= split ? split : keep ? index : top + (index - top) / 2;
         set_guard(l, next, alert);
         POINT("lane.reclaim");
         if (cas_seq_cst(&l->shared, &word, lane_word(word, top, next)))
@@ -105,7 +105,7 @@ enum filch__steal filch__lane_force(struct filch__lane *l, filch_slot **slot) {
     if (k >= LANE_SLOTS) return STEAL_EMPTY;
     raise_guard(l, l->slots + k + 1);
     POINT("lane.force.raised");
-    filch__barrier_everywhere();
+    if (!filch__barrier_everywhere()) return STEAL_EMPTY;
     if (load_acquire(&l->hot.pos) <= l->slots + k) return STEAL_EMPTY;  /* L2 <- L1, L3 */
     if (load_acquire(&l->rootless) <= l->slots + k) return STEAL_EMPTY; /* L15 <- L14 */
     POINT("lane.force");

@@ -119,9 +119,9 @@ static inline uint32_t filch__lane_used(struct filch__lane *l) {
  * one, at once. alert: joins shall be slow in any case. */
 bool filch__lane_publish(struct filch__lane *l, bool all, bool alert);
 
-/* Owner, in a slow join of a slot: takes it back. False: it is stolen. `keep`: what others have not taken stays
- * public, but for this slot. */
-bool filch__lane_reclaim(struct filch__lane *l, uint32_t index, bool alert);
+/* Owner, in a slow join of a slot: takes it back, and half of the older public ones. False: it is stolen. `keep`: the
+ * older ones stay public. */
+bool filch__lane_reclaim(struct filch__lane *l, uint32_t index, bool keep, bool alert);
 /* Owner: the slot, which was stolen, is free again, and with it all that are newer. */
 void filch__lane_reset(struct filch__lane *l, uint32_t index, bool alert);
 
@@ -140,11 +140,7 @@ void filch__lane_forget_root(struct filch__lane *l, uint32_t index);
 /* Who has taken a slot: the root of its call. */
 uintptr_t filch__lane_root(struct filch__lane *l, uint32_t index);
 
-/* Anybody: is there a public call; is there one at all? Hints, exact after a barrier for what was forked before it. */
-static inline bool filch__lane_has_public(struct filch__lane *l) {
-    uint64_t word = lane_read(l);
-    return lane_top(word) < lane_split(word);
-}
+/* Anybody: is there a call that is not taken? A hint, exact after a barrier for what was forked before it. */
 static inline bool filch__lane_has_any(struct filch__lane *l) {
     uint64_t word = lane_read(l);
     filch_slot *pos = load_acquire(&l->hot.pos); /* L2 <- L1, L3 */

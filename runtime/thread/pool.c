@@ -218,6 +218,7 @@ static const struct filch__executor_ops ops = {
     .submit_plain = submit_plain,
     .wait = filch__worker_wait,
     .wait_isolated = filch__worker_wait_isolated,
+    .wait_firm = filch__worker_wait_firm,
     .help = filch__worker_help,
     .wait_set = filch__worker_wait_set,
     .left_stale = filch__worker_left_stale,

@@ -1,7 +1,8 @@
 /* thread/pool.h: the thread executor: its workers, its injector, and what they share.
  *
  * Flow     filch_submit -> pool.c (submit) -> a deque or the injector -> crew.c (tell somebody) ->
- *          worker.c (find, run) -> future.c (finish). Waiting: wait.c. The end: shutdown.c.
+ *          find.c (what is next) -> worker.c (run) -> future.c (finish). Nothing to do: idle.c. Waiting: wait.c, block.c.
+ *          The end: shutdown.c.
  * State    slots[]: set once per index by whoever starts the worker, NULL again if that failed; freed
  *          by destroy. ending: set by shutdown and by a failing initializer, never cleared. of a
  *          worker: see the comments on its fields.
@@ -220,6 +221,29 @@ void filch__crew_wake_all(struct filch__pool *p);
 /* Called with the word after a worker was taken off: the last one, when closing, says so. */
 void filch__crew_one_less(struct filch__pool *p, uint64_t word);
 
+/* find.c: the policy. Each opens the hand, and empties it if it returns ENTRY_NONE. */
+
+/* What a BUSY worker runs next: its own, what is outside, else from whom it stole last. */
+filch__entry filch__worker_next(struct filch__worker *w);
+/* Everything that there is, once. */
+filch__entry filch__worker_look(struct filch__worker *w);
+/* Looks for as long as a worker spins (W1): for `spin`, and after spins in vain for less each time, since
+ * where work comes seldom it does not come just then. ENTRY_NONE: it is time to sleep. */
+filch__entry filch__worker_search(struct filch__worker *w);
+/* Learns from what was stolen, a forked call or a task, which began at `start` and has ended, whether to steal again at
+ * once. */
+void filch__worker_learn(struct filch__worker *w, int64_t start, bool call);
+
+/* idle.c */
+
+/* The next entry of a worker that has found nothing, whatever that takes. ENTRY_NONE: it has left for ever. */
+filch__entry filch__worker_idle(struct filch__worker *w);
+/* SEARCHING or BUSY to BUSY with an entry; the last searcher sees to it that others search on (W4). */
+void filch__worker_found(struct filch__worker *w);
+/* BUSY. If one too many is awake since a blocked worker came back, this one sleeps. Its queues are for the others,
+ * each of which looks at them before it sleeps. False: the worker has left for ever. */
+bool filch__worker_retire(struct filch__worker *w);
+
 /* worker.c */
 
 struct filch__worker *filch__worker_create(struct filch__pool *p, uint32_t index);
@@ -306,17 +330,24 @@ void filch__worker_abandon_frames(struct filch__worker *w);
 /* wait.c: ops->wait and so on, ops->left_stale. */
 int filch__worker_wait(struct filch__self *self, filch_future *f, int64_t deadline);
 int filch__worker_wait_isolated(struct filch__self *self, filch_future *f, int64_t deadline);
+int filch__worker_wait_firm(struct filch__self *self, filch_future *f);
 enum filch__help filch__worker_help(struct filch__self *self, filch_future *f, bool run);
 int filch__worker_wait_set(struct filch__self *self, struct filch__gathering *set,
                            filch_future *only, bool stuck, int64_t deadline);
-/* Parks until the thief of the slot, one of this executor, has ended its call. */
-void filch__worker_park_for_frame(struct filch__worker *w, filch_slot *slot);
 /* Runs a task of the own deque whose place is not below `index`, if it is a descendant of the one that runs. */
 bool filch__worker_run_newer(struct filch__worker *w, int64_t index);
-/* Between filch_blocking_begin and _end: takes the place back for a while; gives it again. */
+void filch__worker_left_stale(struct filch__self *self);
+/* Takes stale entries off the bottom of the own deque, down to the first that is not, as far as they
+ * belong to the task that runs: a loop of submit and result, or cancel, must not pile them up. */
+void filch__worker_trim(struct filch__worker *w);
+
+/* block.c: giving the place to a spare. */
+
+/* Parks until the thief of the slot, one of this executor, has ended its call. */
+void filch__worker_park_for_frame(struct filch__worker *w, filch_slot *slot);
+/* A wait between filch_blocking_begin and _end may run tasks: takes the place back for that time; gives it again. */
 uint32_t filch__worker_leave_blocking(struct filch__worker *w);
 void filch__worker_enter_blocking(struct filch__worker *w, uint32_t depth);
-void filch__worker_left_stale(struct filch__self *self);
 void filch__worker_blocking_begin(struct filch__self *self);
 void filch__worker_blocking_end(struct filch__self *self);
 /* User code has returned: what it has begun and not ended is ended. */
@@ -325,9 +356,6 @@ static inline void filch__worker_end_blocking(struct filch__worker *w) {
     w->self.blocking = 0;
     filch__worker_blocking_end(&w->self);
 }
-/* Takes stale entries off the bottom of the own deque, down to the first that is not, as far as they
- * belong to the task that runs: a loop of submit and result, or cancel, must not pile them up. */
-void filch__worker_trim(struct filch__worker *w);
 
 /* circle.c: waits in a circle. */
 

@@ -8,19 +8,11 @@
  * Source   leapfrogging: Wagner & Calder, "Leapfrogging: a portable technique for implementing efficient
  *          futures", PPoPP 1993; here the victim's entries are known by their place, not by a level.
  * A wait for a set (gather.h) is the same, with filch__worker_help for each of its futures before.
- * Not here: the state of a future (future_state.h), the order of ordinary work (worker.c), what is asked of a
- *          set (set.c). */
-#include "base/point.h"
+ * Not here: the state of a future (future_state.h), the order of ordinary work (find.c), what is asked of a
+ *          set (set.c), parking (block.h). */
 #include "error.h"
-#include "gather.h"
-#include "os/clock.h"
 #include "os/spin.h"
-#include "thread/pool.h"
-
-/* Nanoseconds that a blocked worker sleeps between two looks whether its place is filled: 1 s, and 10 ms
- * while it is not. */
-#define NAP 1000000000
-#define SHORT_NAP 10000000
+#include "thread/block.h"
 
 /* The first index of the own deque whose entries are descendants of the task that runs. */
 static int64_t first_descendant(struct filch__worker *w) {
@@ -177,107 +169,6 @@ static bool run_their_descendant(struct filch__worker *w, filch_future *f, int r
     return true;
 }
 
-static int stack_used_up(void) {
-    return filch__error_constant(
-        FILCH_EAGAIN, "filch_future_result: the worker's stack is used up, and no spare worker "
-                      "could be started to go on: raise max_spares or stack_size");
-}
-
-/* While this worker is BLOCKED: sees to it that a spare takes the place, if there is work and nobody
- * else is awake. False: there is nobody, and none could be started now. */
-static bool find_spare(struct filch__worker *w) {
-    struct filch__sleep *s = &w->pool->sleep;
-    fence_seq_cst(); /* S2 <- S1, I1 */
-    filch__crew_ask(w->pool);
-    if (!filch__crew_sees_work(w->pool)) return true;
-    filch__crew_tell(w->pool);
-    uint64_t word = sleep_read(s);
-    return sleep_awake(word) != 0 || sleep_count(word, SLEEPING_ONE) != 0;
-}
-
-static int waits_in_circle(void) {
-    return filch__error_constant(
-        FILCH_EDEADLK,
-        "filch_future_result: tasks of this executor wait for each other in a circle");
-}
-
-/* What a worker waits for. */
-struct awaited {
-    filch_future *future; /* of this executor; with a set: the only one left; NULL: others */
-    struct filch__gathering *set; /* or NULL */
-    filch_future *foreign;        /* without a set: a future of no other place; or NULL */
-    filch_slot *slot;             /* a forked call that another worker runs, alone; or NULL */
-    bool stuck;                   /* with a set: see executor_ops.h */
-    bool isolated;                /* runs nothing while it waits */
-};
-
-static inline filch_future *single(const struct awaited *a) {
-    return a->future != NULL ? a->future : a->foreign;
-}
-static inline bool is_over(const struct awaited *a) {
-    if (a->slot != NULL)
-        return (load_acquire(&a->slot->status) & SLOT_OVER) != 0; /* L11 <- L10, L12 */
-    if (a->set != NULL) return filch__gathering_ready(a->set);
-    return state_is_done(state_look(&single(a)->state));
-}
-/* The thief of the slot wakes who has announced a sleep. */
-static bool sleep_for_slot(filch_slot *slot, int64_t end) {
-    uint32_t status = load_acquire(&slot->status); /* L11 <- L10, L12 */
-    while ((status & SLOT_OVER) == 0) {
-        if ((status & SLOT_WAITED) == 0 &&
-            !cas_acq_rel(&slot->status, &status, status | SLOT_WAITED)) /* L13 -> L10, L12 */
-            continue;
-        if (!filch__futex_wait(&slot->status, status | SLOT_WAITED, end)) return false;
-        status = load_acquire(&slot->status); /* L11 <- L10, L12 */
-    }
-    return true;
-}
-static bool sleep_until(const struct awaited *a, int64_t end) {
-    if (a->slot != NULL) return sleep_for_slot(a->slot, end);
-    if (a->set != NULL) return filch__gathering_sleep(a->set, end);
-    return filch__future_sleep(single(a), end);
-}
-/* Can nothing of it go on, unless a spare takes the place? */
-static bool needs_spare(struct filch__worker *w, const struct awaited *a) {
-    if (a->set != NULL) return a->stuck;
-    if (a->slot != NULL) return false;
-    return filch__worker_stack_is_low(w) &&
-           state_life(state_look(&single(a)->state)) == LIFE_PENDING;
-}
-
-/* One sleep of a parked worker. *over: the wait ends with this code. */
-static int nap(struct filch__worker *w, const struct awaited *a, int64_t deadline, bool *over) {
-    bool spare = find_spare(w);
-    /* A join cannot end before its call has: it is for the others of a circle to find that. */
-    enum filch__circle circle = a->slot != NULL ? CIRCLE_NONE : filch__circle_search(w);
-    *over = true;
-    if (circle == CIRCLE_CLOSED) return waits_in_circle();
-    if (!spare && needs_spare(w, a)) return stack_used_up();
-    /* Nobody tells when a thread can be started again, or another search has ended. */
-    int64_t end = filch__deadline(spare && circle == CIRCLE_NONE ? NAP : SHORT_NAP);
-    if (sleep_until(a, end < deadline ? end : deadline)) return 0;
-    *over = end >= deadline;
-    return FILCH_ETIMEDOUT;
-}
-
-/* Parks until it is over; a spare takes the place. */
-static int park(struct filch__worker *w, const struct awaited *a, int64_t deadline) {
-    bool over = false;
-    int rc = 0;
-    sleep_block(&w->pool->sleep);
-    filch__circle_enter(w, a->future, a->slot, deadline == FILCH_FOREVER);
-    POINT("wait.blocked");
-    while (!over) rc = nap(w, a, deadline, &over);
-    filch__circle_leave(w);
-    sleep_unblock(&w->pool->sleep);
-    return rc;
-}
-
-void filch__worker_park_for_frame(struct filch__worker *w, filch_slot *slot) {
-    struct awaited a = {NULL, NULL, NULL, slot, false, false};
-    (void)park(w, &a, FILCH_FOREVER);
-}
-
 static int waits_for_itself(void) {
     return filch__error_constant(
         FILCH_EDEADLK,
@@ -285,20 +176,20 @@ static int waits_for_itself(void) {
 }
 
 /* A descendant of the waiting task, or of the awaited one, which runs on `runner` (-1: not here). */
-static bool run_descendant(struct filch__worker *w, const struct awaited *a, int runner) {
-    if (a->isolated || filch__worker_stack_is_low(w)) return false;
+static bool run_descendant(struct filch__worker *w, const struct filch__awaited *a, int runner) {
+    if (a->manner == WAIT_ISOLATED || filch__worker_stack_is_low(w)) return false;
     return run_own_descendant(w) || (runner >= 0 && run_their_descendant(w, a->future, runner));
 }
 
 /* Spins, and looks for descendants of a task that has started, for at most `spin`. True: there is something
  * new, look again. */
-static bool spin_helping(struct filch__worker *w, const struct awaited *a, int runner,
+static bool spin_helping(struct filch__worker *w, const struct filch__awaited *a, int runner,
                          int64_t deadline) {
     struct filch__spin pauses = filch__spin_begin();
     do {
-        if (is_over(a)) return true;
+        if (filch__awaited_is_over(a)) return true;
         while (run_descendant(w, a, runner)) {
-            if (!filch__worker_is_here(w) || is_over(a)) return true;
+            if (!filch__worker_is_here(w) || filch__awaited_is_over(a)) return true;
             pauses = filch__spin_begin();
         }
     } while (w->pool->spin > 0 && filch__spin_pause(&pauses, w->pool->spin, deadline));
@@ -317,9 +208,9 @@ static bool is_made_below(struct filch__worker *w, const filch_future *f) {
 }
 
 static noinline int wait_slow(struct filch__worker *w, filch_future *f, int64_t deadline,
-                              bool isolated) {
+                              enum filch__manner manner) {
     bool mine = is_mine(w, f);
-    struct awaited a = {mine ? f : NULL, NULL, mine ? NULL : f, NULL, false, isolated};
+    struct filch__awaited a = {mine ? f : NULL, NULL, mine ? NULL : f, NULL, false, manner};
     if (!mine && is_made_below(w, f)) return waits_for_itself();
     for (;;) {
         uint64_t state = state_look(&f->state);
@@ -332,38 +223,15 @@ static noinline int wait_slow(struct filch__worker *w, filch_future *f, int64_t 
         int runner = mine && state_life(state) == LIFE_RUNNING ? state_runner(state) : -1;
         if (runner == w->self.index) return waits_for_itself();
         if (spin_helping(w, &a, runner, deadline)) continue;
-        int rc = park(w, &a, deadline);
+        int rc = filch__worker_park(w, &a, deadline);
         if (rc != 0) return rc;
     }
 }
 
-void filch__worker_blocking_begin(struct filch__self *self) {
-    struct filch__worker *w = filch__worker_of(self);
-    sleep_block(&w->pool->sleep);
-    (void)find_spare(w);
-}
-
-void filch__worker_blocking_end(struct filch__self *self) {
-    sleep_unblock(&filch__worker_of(self)->pool->sleep);
-}
-
-/* A wait between filch_blocking_begin and _end may run tasks, so that the worker takes its place back for that
- * time. */
-cold uint32_t filch__worker_leave_blocking(struct filch__worker *w) {
-    uint32_t depth = w->self.blocking;
-    w->self.blocking = 0;
-    filch__worker_blocking_end(&w->self);
-    return depth;
-}
-cold void filch__worker_enter_blocking(struct filch__worker *w, uint32_t depth) {
-    w->self.blocking = depth;
-    filch__worker_blocking_begin(&w->self);
-}
-
 static cold int wait_in_blocking(struct filch__worker *w, filch_future *f, int64_t deadline,
-                                 bool isolated) {
+                                 enum filch__manner manner) {
     uint32_t depth = filch__worker_leave_blocking(w);
-    int rc = wait_slow(w, f, deadline, isolated);
+    int rc = wait_slow(w, f, deadline, manner);
     if (filch__worker_is_here(w)) filch__worker_enter_blocking(w, depth);
     return rc;
 }
@@ -378,15 +246,24 @@ static inline bool run_at_an_end(struct filch__worker *w, filch_future *f) {
 
 int filch__worker_wait(struct filch__self *self, filch_future *f, int64_t deadline) {
     struct filch__worker *w = filch__worker_of(self);
-    if (unlikely(self->blocking != 0)) return wait_in_blocking(w, f, deadline, false);
+    if (unlikely(self->blocking != 0)) return wait_in_blocking(w, f, deadline, WAIT_HELPING);
     if (likely(run_at_an_end(w, f))) return 0;
-    return wait_slow(w, f, deadline, false);
+    return wait_slow(w, f, deadline, WAIT_HELPING);
+}
+
+static int wait_in_manner(struct filch__self *self, filch_future *f, int64_t deadline,
+                          enum filch__manner manner) {
+    struct filch__worker *w = filch__worker_of(self);
+    if (unlikely(self->blocking != 0)) return wait_in_blocking(w, f, deadline, manner);
+    return wait_slow(w, f, deadline, manner);
 }
 
 int filch__worker_wait_isolated(struct filch__self *self, filch_future *f, int64_t deadline) {
-    struct filch__worker *w = filch__worker_of(self);
-    if (unlikely(self->blocking != 0)) return wait_in_blocking(w, f, deadline, true);
-    return wait_slow(w, f, deadline, true);
+    return wait_in_manner(self, f, deadline, WAIT_ISOLATED);
+}
+
+int filch__worker_wait_firm(struct filch__self *self, filch_future *f) {
+    return wait_in_manner(self, f, FILCH_FOREVER, WAIT_FIRM);
 }
 
 static enum filch__help help(struct filch__worker *w, filch_future *f, bool run) {
@@ -412,13 +289,13 @@ enum filch__help filch__worker_help(struct filch__self *self, filch_future *f, b
     return how;
 }
 
-static int wait_set(struct filch__worker *w, const struct awaited *a, int64_t deadline) {
-    while (!is_over(a)) {
+static int wait_set(struct filch__worker *w, const struct filch__awaited *a, int64_t deadline) {
+    while (!filch__awaited_is_over(a)) {
         if (!filch__worker_is_here(w)) return FILCH_EFORKED;
         uint64_t state = a->future == NULL ? 0 : state_look(&a->future->state);
         int runner = state_life(state) == LIFE_RUNNING ? state_runner(state) : -1;
         if (spin_helping(w, a, runner, deadline)) continue;
-        int rc = park(w, a, deadline);
+        int rc = filch__worker_park(w, a, deadline);
         if (rc != 0) return rc;
     }
     return 0;
@@ -428,7 +305,7 @@ int filch__worker_wait_set(struct filch__self *self, struct filch__gathering *se
                            filch_future *only, bool stuck, int64_t deadline) {
     struct filch__worker *w = filch__worker_of(self);
     if (only != NULL && !is_mine(w, only)) only = NULL;
-    struct awaited a = {only, set, NULL, NULL, stuck, false};
+    struct filch__awaited a = {only, set, NULL, NULL, stuck, WAIT_HELPING};
     if (likely(self->blocking == 0)) return wait_set(w, &a, deadline);
     uint32_t depth = filch__worker_leave_blocking(w);
     int rc = wait_set(w, &a, deadline);

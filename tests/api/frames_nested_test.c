@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: MIT */
 #include "api_support.h"
+#include <alloca.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -165,23 +166,35 @@ static int joins_in_both(void *arg, void *result) {
     filch_frame f;
     int value = 0;
     pid_t parent = getpid();
+    struct gate gate = {0, 0}, *pointer = &gate;
+    filch_future *holder = NULL;
     (void)arg, (void)result;
     filch_fork(&f, gives_65, NULL, &value);
     wait_for_count(&begun, 1);
-    usleep(10000); /* its end has been told, most likely; else the child runs it again */
+    /* The thief has told its end, and is at another task. */
+    ok(filch_submit(filch_current_executor(), hold, &pointer, sizeof pointer, 0, &holder));
+    flag_wait(&gate.reached);
     ok(filch_submit(filch_current_executor(), forks_a_child, NULL, 0, 0, NULL));
     int rc = filch_join(&f);
     if (getpid() != parent) _exit(rc == 65 && value == 7 ? 0 : 1);
+    flag_raise(&gate.open);
+    ok(filch_future_result(holder, NULL, FILCH_FOREVER));
+    filch_future_release(holder);
     return rc == 65 && value == 7 ? 0 : 1;
 }
 
+/* The thief may take the newer task as well; in most rounds it does not. */
 Test(frames_nested, fork_in_a_newer_task_of_a_stolen_call) {
-    filch_executor *e = executor_of(2);
-    filch_future *f = submit_to(e, joins_in_both, NULL, 0, 0);
-    ok(filch_future_result(f, NULL, FILCH_FOREVER));
-    cr_assert_eq(child_code, 0);
-    filch_future_release(f);
-    ok(filch_executor_destroy(e));
+    for (int round = 0; round < 5; round++) {
+        filch_executor *e = executor_of(2);
+        begun = 0;
+        child_code = -1;
+        filch_future *f = submit_to(e, joins_in_both, NULL, 0, 0);
+        ok(filch_future_result(f, NULL, FILCH_FOREVER));
+        filch_future_release(f);
+        ok(filch_executor_destroy(e));
+        cr_assert_eq(child_code, 0);
+    }
 }
 
 /* A callback that forks, in a task that was asked to end: its call is no part of that. */
@@ -221,4 +234,223 @@ Test(frames_nested, what_a_callback_forks_is_no_part_of_the_task_below) {
     cr_assert_eq(callback_runs, 1);
     filch_future_release(own);
     ok(filch_executor_destroy(e));
+}
+
+/* filch_run, where the wait for its task gives up: the task does not use the caller's memory after the return. */
+static filch_executor *other;
+static int notes_in(void *arg, void *result) {
+    (void)result;
+    add(arg, 1);
+    return 0;
+}
+static int runs_elsewhere(void *arg, void *result) {
+    size_t amount = *(size_t *)arg;
+    volatile char *block = alloca(amount);
+    int *runs = result;
+    block[0] = 1;
+    ok(filch_submit(filch_current_executor(), nothing, NULL, 0, 0, NULL)); /* needs a spare */
+    int rc = filch_run(other, notes_in, &callback_runs, NULL);
+    *runs = read_int(&callback_runs);
+    return rc == FILCH_EAGAIN && block[0] == 1 ? 0 : 1;
+}
+
+Test(frames_nested, a_run_that_cannot_be_waited_for_does_not_start_later) {
+    enum { STACK = 1 << 20 };
+    filch_thread_options options = FILCH_THREAD_OPTIONS_INIT;
+    size_t amount = STACK - (48 << 10);
+    struct gate gate;
+    int runs = -1;
+    options.max_workers = 1;
+    options.max_spares = -1;
+    options.stack_size = STACK;
+    filch_executor *e = executor_with(options);
+    other = executor_of(1);
+    filch_future *occupied = occupy(other, &gate);
+    filch_future *f = submit_to(e, runs_elsewhere, &amount, sizeof amount, sizeof runs);
+    ok(filch_future_result(f, &runs, FILCH_FOREVER));
+    cr_assert_eq(runs, 0);
+    open_gate(&gate, occupied);
+    filch_future_release(f);
+    ok(filch_executor_destroy(other));
+    ok(filch_executor_destroy(e));
+    cr_assert_eq(read_int(&callback_runs), 0);
+}
+
+/* The same where its task runs already: in a callback of a task for which it waits. */
+static int in_run, ended_in_run = -1, run_code;
+static int awaits_own(void *arg, void *result) {
+    (void)arg, (void)result;
+    int rc = filch_future_result(own, NULL, FILCH_FOREVER);
+    add(&in_run, 1);
+    return rc;
+}
+static void runs_in_callback(filch_future *f, void *context) {
+    (void)f, (void)context;
+    run_code = filch_run(filch_current_executor(), awaits_own, NULL, NULL);
+    ended_in_run = read_int(&in_run);
+}
+static int keeps_promise_with_callback(void *arg, void *result) {
+    (void)arg, (void)result;
+    wait_for_count(&known, 1);
+    ok(filch_future_add_done_callback(promise, runs_in_callback, NULL));
+    return filch_promise_set(promise, NULL, 0);
+}
+
+Test(frames_nested, a_run_in_a_circle_waits_for_its_task) {
+    ok(filch_promise(0, &promise));
+    filch_executor *e = executor_of(2);
+    known = 0;
+    ok(filch_submit(e, keeps_promise_with_callback, NULL, 0, 0, &own));
+    struct stopper *submitted = stop_at("crew.started");
+    struct stopper *parked = stop_at("future.sleep");
+    add(&known, 1);
+    stopper_wait_reached(
+        submitted);               /* the run has started the second worker, which takes its task */
+    stopper_wait_reached(parked); /* and that waits: the circle is closed by the run */
+    stopper_release(submitted);
+    stopper_release(parked);
+    ok(filch_future_result(own, NULL, FILCH_FOREVER));
+    cr_assert_eq(ended_in_run, 1);
+    cr_assert_eq(run_code, FILCH_EDEADLK);
+    filch_future_release(own);
+    filch_future_release(promise);
+    ok(filch_executor_destroy(e));
+}
+
+/* What a stolen call submits, which its forker runs while it waits for another (leapfrogging), is no descendant of the
+ * task that waits: it must not run on top of that. */
+static int waiting_index = -1, waits, foreign_ran, foreign_on_top, own_on_top, inner_ran;
+static struct gate held;
+static int note_foreign(void *arg, void *result) {
+    (void)arg, (void)result;
+    if (filch_worker_index() == waiting_index && read_int(&waits) == 1) add(&foreign_on_top, 1);
+    add(&foreign_ran, 1);
+    return 0;
+}
+static int note_own(void *arg, void *result) {
+    (void)arg, (void)result;
+    if (filch_worker_index() == waiting_index) add(&own_on_top, 1);
+    return 0;
+}
+static int inner(void *arg, void *result) {
+    (void)arg, (void)result;
+    int rc = filch_submit(filch_current_executor(), note_foreign, NULL, 0, 0, NULL);
+    add(&inner_ran, 1);
+    return rc;
+}
+static int outer(void *arg, void *result) {
+    filch_frame f;
+    (void)arg, (void)result;
+    filch_fork(&f, inner, NULL, NULL);
+    add(&begun, 1);
+    wait_for_count(&inner_ran, 1); /* the worker that joins this call takes it */
+    return filch_join(&f);
+}
+static int leapfrogs_and_waits(void *arg, void *result) {
+    filch_frame f;
+    (void)arg, (void)result;
+    waiting_index = filch_worker_index();
+    filch_fork(&f, outer, NULL, NULL);
+    wait_for_count(&begun, 1);
+    int rc = filch_join(&f);
+    flag_wait(&held.reached); /* the other worker is at another task */
+    add(&waits, 1);
+    rc |= filch_submit(filch_current_executor(), note_own, NULL, 0, 0, NULL);
+    rc |= filch_future_result(promise, NULL, FILCH_FOREVER);
+    add(&waits, 1);
+    return rc;
+}
+
+Test(frames_nested, what_a_leapfrogged_call_submits_does_not_run_on_top) {
+    ok(filch_promise(0, &promise));
+    filch_executor *e = executor_of(2);
+    filch_future *f = submit_to(e, leapfrogs_and_waits, NULL, 0, 0);
+    wait_for_count(&begun, 1);
+    filch_future *holder = submit_pointer(e, hold, &held);
+    wait_for_count(&foreign_ran, 1);
+    ok(filch_promise_set(promise, NULL, 0));
+    cr_assert_eq(finish(f), 0);
+    cr_assert_eq(foreign_on_top, 0);
+    cr_assert_eq(own_on_top, 1);
+    open_gate(&held, holder);
+    filch_future_release(promise);
+    ok(filch_executor_destroy(e));
+}
+
+/* exit() in a call that another worker has taken, while its forker waits for it. */
+static void notes_park(void *context) {
+    add(context, 1);
+}
+static int exits(void *arg, void *result) {
+    (void)arg, (void)result;
+    add(&begun, 1);
+    wait_for_count(&known, 1); /* its forker is parked */
+    exit(7);
+}
+static int forks_what_exits(void *arg, void *result) {
+    filch_frame f;
+    (void)arg, (void)result;
+    filch_fork(&f, exits, NULL, NULL);
+    wait_for_count(&begun, 1);
+    return filch_join(&f);
+}
+static void exit_in_a_call(int workers) {
+    pid_t child = child_start();
+    if (child == 0) {
+        filch_executor *e = executor_of(workers);
+        point_call("wait.blocked", notes_park, &known);
+        (void)filch_future_result(submit_to(e, forks_what_exits, NULL, 0, 0), NULL, FILCH_FOREVER);
+        pause();
+    }
+    cr_assert_eq(child_finish(child), 7, "%d workers", workers);
+}
+
+Test(frames_nested, exit_in_a_stolen_call) {
+    exit_in_a_call(2);
+    exit_in_a_call(3);
+}
+
+/* Three that wait for each other, one of them in a join: a task joins a call, which awaits a task, which awaits the
+ * first. */
+static int circle_codes[2], in_circle;
+static int awaits_first(void *arg, void *result) {
+    (void)arg, (void)result;
+    add(&in_circle, 1);
+    wait_for_count(&in_circle, 2);
+    return circle_codes[1] = filch_future_result(own, NULL, FILCH_FOREVER);
+}
+static int awaits_third(void *arg, void *result) {
+    filch_future *third = NULL;
+    (void)result;
+    wait_for_count(&known, 1);
+    int rc = filch_submit(filch_current_executor(), awaits_first, NULL, 0, 0, &third);
+    if (rc != 0) return rc;
+    wait_for_count(&in_circle, 1); /* it runs on a third worker */
+    add(&begun, 1);
+    add(&in_circle, 1);
+    circle_codes[0] = filch_future_result(third, NULL, FILCH_FOREVER);
+    filch_future_release(third);
+    (void)arg;
+    return circle_codes[0];
+}
+static int joins_in_circle(void *arg, void *result) {
+    filch_frame f;
+    (void)arg, (void)result;
+    filch_fork(&f, awaits_third, NULL, NULL);
+    wait_for_count(&begun, 1);
+    return filch_join(&f);
+}
+
+Test(frames_nested, a_circle_through_a_join_is_found) {
+    filch_executor *e = executor_of(3);
+    known = 0;
+    ok(filch_submit(e, joins_in_circle, NULL, 0, 0, &own));
+    add(&known, 1);
+    int rc = filch_future_result(own, NULL, FILCH_FOREVER);
+    cr_assert_eq(rc, FILCH_EDEADLK);
+    filch_future_release(own);
+    ok(filch_executor_destroy(e));
+    /* One of them has found it, and the other has it from that one; the join has waited. */
+    cr_assert_eq(circle_codes[0], FILCH_EDEADLK);
+    cr_assert_eq(circle_codes[1], FILCH_EDEADLK);
 }

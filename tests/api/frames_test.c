@@ -2,7 +2,9 @@
  *
  * SPDX-License-Identifier: MIT */
 #include "api_support.h"
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 TestSuite(frames, .timeout = 60);
 
@@ -258,6 +260,48 @@ Test(frames, a_worker_that_computes_strands_nothing) {
     ok(filch_executor_destroy(e));
 }
 
+/* As many that compute as there are CPUs: nobody is told of their calls, but they are begun. */
+struct computing {
+    int running, go, calls, n;
+};
+static int one_of_calls(void *arg, void *result) {
+    (void)result;
+    add(&((struct computing *)arg)->calls, 1);
+    return 0;
+}
+static int computes_until_all_are_begun(void *arg, void *result) {
+    struct computing *c = *(struct computing **)arg;
+    filch_frame f;
+    (void)result;
+    add(&c->running, 1);
+    wait_for_count(&c->go, 1);
+    filch_fork(&f, one_of_calls, c, NULL);
+    wait_for_count(&c->calls, c->n);
+    return filch_join(&f);
+}
+static int usable_cpus(void) {
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+Test(frames, calls_of_workers_that_use_all_CPUs_are_begun) {
+    enum { MOST = 64 };
+    int n = usable_cpus() < MOST ? usable_cpus() : MOST;
+    filch_executor *e = executor_of(2 * n);
+    struct computing c = {0, 0, 0, n};
+    filch_future *futures[MOST];
+    for (int i = 0; i < n; i++) futures[i] = submit_pointer(e, computes_until_all_are_begun, &c);
+    wait_for_count(&c.running, n);
+    filch_stats s;
+    do {
+        sched_yield();
+        s = stats_of(e);
+    } while (s.parked - s.woken != s.workers_started - (unsigned)n);
+    add(&c.go, 1);
+    for (int i = 0; i < n; i++) cr_assert_eq(finish(futures[i]), 0);
+    ok(filch_executor_destroy(e));
+}
+
 /* The pair: */
 
 static int runs_of_second;
@@ -284,6 +328,49 @@ Test(frames, the_first_error_of_a_pair_stops_the_second) {
     cr_assert_eq(filch_run(e, pair_of_good_and_bad, NULL, NULL), 5);
     cr_assert_eq(runs_of_second, 1);
     ok(filch_executor_destroy(e));
+}
+
+/* Both fail, and the second runs elsewhere: the first one's code and text are what the caller gets. */
+static int fails_when_told(void *arg, void *result) {
+    (void)arg, (void)result;
+    add(&begun, 1);
+    wait_for_count(&may_end, 1);
+    (void)filch_submit(NULL, NULL, NULL, 0, 0, NULL); /* has a text as well */
+    return filch_fail(8, "the second failed");
+}
+static int fails_meanwhile(void *arg, void *result) {
+    (void)result;
+    wait_for_count(&begun, 1);
+    add(&may_end, 1);
+    int code = *(int *)arg;
+    if (code < 0) return filch_join(NULL);
+    return code == 9 ? code : filch_fail(code, "the first failed");
+}
+static int pair_of_bad(void *arg, void *result) {
+    char before[100];
+    (void)result;
+    (void)filch_join_unless_started(NULL);
+    snprintf(before, sizeof before, "%s",
+             *(int *)arg < 0 ? "filch_join: the frame is NULL" : filch_last_error());
+    int rc = filch_invoke2(fails_meanwhile, arg, NULL, fails_when_told, NULL, NULL);
+    return strcmp(filch_last_error(), before) == 0 ? rc : 77;
+}
+static void assert_first_of_pair(int code, const char *text) {
+    filch_executor *e = executor_of(2);
+    filch_error error;
+    begun = may_end = 0;
+    filch_future *f = submit_to(e, pair_of_bad, &code, sizeof code, 0);
+    ok(filch_future_error(f, &error, FILCH_FOREVER));
+    cr_assert_eq(error.code, code);
+    cr_assert_str_eq(error.text, text);
+    filch_future_release(f);
+    ok(filch_executor_destroy(e));
+}
+
+Test(frames, both_of_a_pair_fail) {
+    assert_first_of_pair(7, "the first failed");
+    assert_first_of_pair(9, filch_error_text(9));
+    assert_first_of_pair(FILCH_EINVAL, filch_error_text(FILCH_EINVAL));
 }
 
 /* Cancellation: */
@@ -581,4 +668,22 @@ Test(frames, no_memory) {
     long wrong = typed_forms();
     filch__fault_clear();
     cr_assert_eq(wrong, 0);
+}
+
+/* From the n-th barrier on there is none. What was forked before, and not published, is left for its owner. */
+static void computes_without_barrier(long after) {
+    pid_t child = child_start();
+    if (child == 0) {
+        filch__fault_plan(FAULT_BARRIER, after, true);
+        filch_executor *e = executor_of(3);
+        long wrong = -1;
+        for (int k = 0; k < 20 && wrong <= 0; k++) ok(filch_run(e, typed_task, NULL, &wrong));
+        ok(filch_executor_destroy(e));
+        _exit(wrong == 0 ? 0 : 1);
+    }
+    cr_assert_eq(child_finish(child), 0, "after %ld", after);
+}
+
+Test(frames, a_barrier_that_is_refused) {
+    for (long after = 0; after < 10; after++) computes_without_barrier(after);
 }

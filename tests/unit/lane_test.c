@@ -8,6 +8,7 @@
 
 #include "base/random.h"
 #include "os/barrier.h"
+#include "os/fault.h"
 #include "support.h"
 #include "thread/lane.h"
 #include <criterion/criterion.h>
@@ -47,7 +48,8 @@ static long number_in(const filch_slot *slot) {
 
 /* A join, up to where it runs or waits. False: it is stolen. */
 static bool join(struct filch__lane *l, uint32_t index) {
-    return !filch_lane_pop(&l->hot, slot_of(l, index)) || filch__lane_reclaim(l, index, false);
+    return !filch_lane_pop(&l->hot, slot_of(l, index)) ||
+           filch__lane_reclaim(l, index, false, false);
 }
 /* And the end of a join of a call that was stolen and is over. */
 static void join_stolen(struct filch__lane *l, uint32_t index) {
@@ -199,15 +201,48 @@ Test(lane, reclaim_keeps_older_calls_public) {
     filch__lane_fini(&l);
 }
 
+/* Without a barrier none of them can be forced: what was public has to stay so. */
+Test(lane, reclaim_takes_back_one_call_alone_if_the_others_must_stay_public) {
+    struct filch__lane l;
+    init(&l);
+    push_numbers(&l, 0, 9);
+    publish_all(&l);
+    for (uint32_t i = 8; i > 4; i--) {
+        cr_assert(filch_lane_pop(&l.hot, slot_of(&l, i)));
+        cr_assert(filch__lane_reclaim(&l, i, true, false));
+        assert_shape(&l, 0, i, i);
+    }
+    assert_steal(&l, 0);
+    cr_assert(filch__lane_reclaim(&l, 3, true, false));
+    assert_shape(&l, 1, 3, 5);
+    cr_assert_not(filch__lane_reclaim(&l, 0, true, false));
+    filch__lane_fini(&l);
+}
+
+Test(lane, a_force_without_a_barrier_takes_nothing) {
+    struct filch__lane l;
+    filch_slot *slot = NULL;
+    init(&l);
+    push_numbers(&l, 0, 2);
+    filch__fault_plan(FILCH__FAULT_BARRIER, 0, false);
+    cr_assert_eq(filch__lane_force(&l, &slot), STEAL_EMPTY);
+    cr_assert_eq(filch__fault_clear(), 1);
+    cr_assert_null(slot);
+    assert_shape(&l, 0, 0, 2);
+    cr_assert_not(filch__barrier_is_there(), "not any more");
+    cr_assert_eq(filch__lane_force(&l, &slot), STEAL_EMPTY);
+    filch__lane_fini(&l);
+}
+
 Test(lane, an_alert_makes_every_join_slow_until_the_guard_is_set) {
     struct filch__lane l;
     init(&l);
     push_numbers(&l, 0, 2);
     filch__lane_alert(&l);
     cr_assert(filch_lane_pop(&l.hot, slot_of(&l, 1)));
-    cr_assert(filch__lane_reclaim(&l, 1, true));
+    cr_assert(filch__lane_reclaim(&l, 1, false, true));
     cr_assert(filch_lane_pop(&l.hot, slot_of(&l, 0)), "the alert goes on");
-    cr_assert(filch__lane_reclaim(&l, 0, false));
+    cr_assert(filch__lane_reclaim(&l, 0, false, false));
     push(&l, 0);
     cr_assert_not(filch_lane_pop(&l.hot, slot_of(&l, 0)));
     filch__lane_fini(&l);
@@ -345,7 +380,7 @@ static void force_one(void *context) {
 }
 static void reclaim_one(void *context) {
     struct attempt *a = context;
-    a->own = filch__lane_reclaim(a->lane, a->index, false);
+    a->own = filch__lane_reclaim(a->lane, a->index, false, false);
 }
 
 /* Starts fn, which is stopped at the point. */
@@ -475,7 +510,7 @@ static void join_against_force(const char *point) {
     push_numbers(&l, 0, 1);
     start_stopped(&a, point, force_one);
     cr_assert(filch_lane_pop(&l.hot, slot_of(&l, 0)), "slow");
-    cr_assert(filch__lane_reclaim(&l, 0, false));
+    cr_assert(filch__lane_reclaim(&l, 0, false, false));
     let_finish(&a);
     cr_assert_neq(a.outcome, STEAL_OK);
     cr_assert_null(a.slot);
@@ -640,7 +675,7 @@ static void join_newest(struct load *l) {
     uint32_t index = filch__lane_used(lane) - 1;
     filch_slot *slot = slot_of(lane, index);
     long number;
-    if (!filch_lane_pop(&lane->hot, slot) || filch__lane_reclaim(lane, index, false)) {
+    if (!filch_lane_pop(&lane->hot, slot) || filch__lane_reclaim(lane, index, false, false)) {
         take(l, slot);
         return;
     }

@@ -234,7 +234,7 @@ Test(sleep_word, close_and_exit) {
 /* All interleavings ---------------------------------------------------------------------------- */
 
 /* Workers and producers as state machines. One step is one atomic operation of the shipped protocol; the
- * order of operations is that of worker.c, wait.c and crew.c, and memory is sequentially consistent, as
+ * order of operations is that of idle.c, block.c and crew.c, and memory is sequentially consistent, as
  * the fences S1 and S2 make it where it matters. What is explored is therefore the argument of the
  * README with the transitions of sleep.h, not the code around them. */
 enum at {
