@@ -67,6 +67,10 @@ struct filch__executor_ops {
     bool (*fork)(struct filch__self *self, filch_slot *slot);
     /* After filch_lane_pop. */
     enum filch__join (*join)(struct filch__self *self, filch_slot *slot);
+    /* Called on a worker of this room, in a task: as filch_result_alloc. NULL: memory of the process. */
+    void *(*result_alloc)(struct filch__self *self, size_t size);
+    /* Called on a worker of this room, in a task that has no future here: was it asked to end? NULL: never. */
+    bool (*is_requested)(struct filch__self *self);
     int (*shutdown)(filch_executor *executor, unsigned flags);
     /* In exit(), perhaps called by a task: as a shutdown with FILCH_WAIT, but that it does not wait for the
      * tasks on the caller's own stack, and for those that can never end because they wait for one of them. */
