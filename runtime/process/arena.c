@@ -50,6 +50,7 @@ static void destroy_segment(struct segment *segment) {
 }
 
 void filch__arena_destroy(struct filch__arena *arena) {
+    if (arena == NULL) return;
     for (unsigned class = 0; class <= CLASS_ALONE; class ++) {
         struct segment *first = arena->current[class], *segment = first;
         while (segment != NULL) {
@@ -227,6 +228,7 @@ static struct segment *find_number(const struct filch__arena *arena, uint32_t nu
 void filch__arena_cancel(struct filch__arena *arena, const struct filch__bytes *bytes) {
     struct segment *segment = find_number(arena, bytes->segment);
     assert(segment != NULL);
+    if (segment == NULL) return;
     uint64_t index = (bytes->offset - SEGMENT_HEAD) / segment->block;
     segment->free[index / 64] |= UINT64_C(1) << index % 64;
 }

@@ -54,7 +54,7 @@ Test(conformance_executors, two_executors_do_not_know_each_other) {
 
 /* R-START-1, R-START-3, R-MENDED-8: a worker that counts as idle too late is noticed now and then. */
 Test(conformance_executors, three_submits_each_awaited_leave_one_worker) {
-    for (int round = 0; round < stress(150); round++) {
+    for (int round = 0; round < rounds_of(150); round++) {
         filch_executor *e = make_executor(4);
         cr_assert_eq(stats_of(e).workers_started, 0, "none before the first submit");
         for (int i = 0; i < 3; i++) cr_assert_eq(finish(submit_int(e, square, i)), 0);
