@@ -59,6 +59,9 @@ struct filch__executor_ops {
     /* Called on a worker of this room that has cancelled a task: an entry of its queues may now stand
      * for nothing, and can be taken off when convenient. */
     void (*left_stale)(struct filch__self *self);
+    /* Called on a worker of this room that looks at futures without waiting, and has found one that is not done: takes
+     * note of what ended elsewhere. NULL: there is nothing to do. */
+    void (*poll)(struct filch__self *self);
     /* Called on a worker of this room whose self->blocking has become other than 0, or 0 again: others may run
      * in its place meanwhile. */
     void (*blocking_begin)(struct filch__self *self);
@@ -94,6 +97,13 @@ struct filch_executor {
 /* executor.c: the executor that the caller means: NULL is the default one. NULL, with the text of
  * FILCH_ENOMEM set, if that cannot be made. */
 filch_executor *filch__executor_resolve(filch_executor *e);
+
+/* Before it is said of a future that it is not done. */
+static inline void filch__executor_poll(void) {
+    struct filch__self *self = filch__self();
+    if (unlikely(self != NULL && self->executor->ops->poll != NULL))
+        self->executor->ops->poll(self);
+}
 
 /* executor.c: in the child of a fork(), the default executor is made anew on its next use. */
 void filch__executor_forget_default(void);
