@@ -9,6 +9,7 @@
 #include "os/child.h"
 #include "os/clock.h"
 #include "os/memory.h"
+#include "packed.h"
 #include "process/serve.h"
 #include <string.h>
 
@@ -92,7 +93,8 @@ static int call(struct filch__server *s, struct filch__job *job) {
     job->run.below = self->run;
     self->run = &job->run;
     self->blocking = 0;
-    int code = job->fn(job->arg, job->result);
+    int code = (job->flags & TASK_CHUNK) != 0 ? filch__packed_run(job->fn, job->arg)
+                                              : job->fn(job->arg, job->result);
     /* The task has forked, and this is the child, which goes no further. */
     if (unlikely(filch__self() != self)) filch__process_exit(0);
     self->run = job->run.below;
