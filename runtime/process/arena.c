@@ -50,6 +50,7 @@ static void destroy_segment(struct segment *segment) {
 }
 
 void filch__arena_destroy(struct filch__arena *arena) {
+    if (arena == NULL) return;
     for (unsigned class = 0; class <= CLASS_ALONE; class ++) {
         struct segment *first = arena->current[class], *segment = first;
         while (segment != NULL) {

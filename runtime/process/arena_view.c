@@ -78,6 +78,7 @@ static void drop_segment(struct segment *segment) {
 }
 
 void filch__arena_view_destroy(struct filch__arena_view *view) {
+    if (view == NULL) return;
     store_relaxed(&view->closed, true); /* relaxed: a hint for those who release */
     for (uint32_t i = 0; i < view->known; i++) drop_segment(view->table[i]);
     filch__free(view->table);
@@ -202,6 +203,7 @@ static bool keep(struct segment *segment) {
 }
 
 void filch__held_release(struct filch__held *held) {
+    if (held == NULL) return;
     struct segment *segment = held->segment;
     struct filch__segment_head *head = (void *)segment->base;
     uint32_t word = held->index / 64;
