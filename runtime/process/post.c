@@ -122,7 +122,7 @@ static void fill(struct filch__message_task *m, const struct filch__seat *s,
     m->ticket = ticket;
     m->function = s->numbers[load->function->index] - 1;
     m->flags = load->flags;
-    m->unused = 0;
+    m->child = 0;
     m->result_size = load->result_size;
     m->arg = *arg;
     if (arg->segment == 0 && load->arg_size != 0)
