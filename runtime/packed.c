@@ -73,6 +73,7 @@ static void run_inputs(filch_task_fn *fn, struct filch__packed *packed,
     for (size_t i = 0; i < packed->count; i++, value += step) {
         struct filch__input_outcome outcome =
             filch__input_run(fn, filch__packed_arg(packed, i), value, packed->result_size);
+        if (unlikely(filch__self() == NULL)) return; /* it has forked, and this is the child */
         ends[i] = (struct filch__packed_end){.code = outcome.code};
         if (outcome.text == NULL) continue;
         if (keep_text(texts, outcome.text, &ends[i].text, &ends[i].text_size))

@@ -67,7 +67,7 @@ static int submit_any(filch_executor *e, const filch_task *task, bool is_chunk,
     if (likely(f != NULL)) count_own(&o->submitted, 1);
     filch__outside_give(o);
     if (unlikely(f == NULL)) return no_memory();
-    if (unlikely(is_chunk)) filch__future_extra(f)->is_chunk = true;
+    if (unlikely(is_chunk)) filch__future_rare(f)->is_chunk = true;
     filch__stack_push(&p->injector, &f->link);
     POINT("submit.injected");
     filch__desk_knock(p);
