@@ -40,6 +40,9 @@ struct filch__executor_ops {
     /* The same for a task without name and destructor, in registers. */
     int (*submit_plain)(filch_executor *executor, filch_task_fn *fn, const void *arg,
                         size_t arg_size, size_t result_size, filch_future **future);
+    /* Of a room whose workers share no memory with the program; else NULL: as submit, of a task whose argument is a
+     * packed one (packed.h), whose function is that of an input, and whose result_size is 0. */
+    int (*submit_chunk)(filch_executor *executor, const filch_task *task, filch_future **future);
     /* Called on a worker of this room: runs what may be run while it waits, then parks, until the
      * future is done (0), the absolute deadline has passed (FILCH_ETIMEDOUT), or it cannot wait.
      * FILCH_EFORKED, without a text: what it ran has forked, and this is the child. */

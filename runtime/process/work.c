@@ -10,6 +10,7 @@
 #include "os/child.h"
 #include "os/clock.h"
 #include "os/memory.h"
+#include "packed.h"
 #include "process/serve.h"
 #include <string.h>
 
@@ -95,7 +96,8 @@ static int call(struct filch__server *s, struct filch__job *job) {
     self->run = &job->run;
     self->blocking = 0;
     s->job = job;
-    int code = job->fn(job->arg, job->result);
+    int code = (job->flags & TASK_CHUNK) != 0 ? filch__packed_run(job->fn, job->arg)
+                                              : job->fn(job->arg, job->result);
     /* The task has forked, and this is the child, which goes no further. */
     if (unlikely(filch__self() != self)) filch__process_exit(0);
     if (unlikely(self->blocking != 0)) self->executor->ops->blocking_end(self);
