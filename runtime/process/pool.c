@@ -55,16 +55,19 @@ static cold int reconsider(struct filch__processes *p, filch_future *f, unsigned
                                "process, descriptor or shared memory");
 }
 
-static int submit(filch_executor *e, const filch_task *task, filch_future **future) {
+static int submit_any(filch_executor *e, const filch_task *task, bool is_chunk,
+                      filch_future **future) {
     struct filch__processes *p = filch__processes_of(e);
     unsigned ending = filch__processes_ending(p);
     if (unlikely(ending != 0)) return refuse(p, ending);
     struct filch__outside_heap *o = filch__outside_take(&p->outside);
     if (unlikely(o == NULL)) return no_memory();
-    filch_future *f = filch__future_create(o->heap, task, 2);
+    filch_future *f = unlikely(is_chunk) ? filch__future_create_rare(o->heap, task, 2)
+                                         : filch__future_create(o->heap, task, 2);
     if (likely(f != NULL)) count_own(&o->submitted, 1);
     filch__outside_give(o);
     if (unlikely(f == NULL)) return no_memory();
+    if (unlikely(is_chunk)) filch__future_rare(f)->is_chunk = true;
     filch__stack_push(&p->injector, &f->link);
     POINT("submit.injected");
     filch__desk_knock(p);
@@ -77,6 +80,14 @@ static int submit(filch_executor *e, const filch_task *task, filch_future **futu
     else
         filch__future_drop(f);
     return rc;
+}
+
+static int submit(filch_executor *e, const filch_task *task, filch_future **future) {
+    return submit_any(e, task, false, future);
+}
+
+static int submit_chunk(filch_executor *e, const filch_task *task, filch_future **future) {
+    return submit_any(e, task, true, future);
 }
 
 static int submit_plain(filch_executor *e, filch_task_fn *fn, const void *arg, size_t arg_size,
@@ -108,6 +119,7 @@ static int worker_limit(filch_executor *e) {
 static const struct filch__executor_ops ops = {
     .submit = submit,
     .submit_plain = submit_plain,
+    .submit_chunk = submit_chunk,
     .shutdown = filch__processes_shutdown,
     .end_at_exit = filch__processes_end_at_exit,
     .destroy = filch__processes_destroy,
