@@ -276,6 +276,19 @@ Test(arena_reuse, cancelled_block_is_next) {
     drop_pair(&pair);
 }
 
+Test(arena_reuse, block_of_twice_the_size_is_not_wasted) {
+    struct pair pair = make_pair();
+    struct filch__bytes large, bytes;
+    void *block = must_alloc(&pair, 8 * MIB, false, &large);
+    filch__held_release(must_hold(&pair, &large));
+    must_alloc(&pair, 4 * MIB - 4096, false, &bytes);
+    cr_assert_neq(bytes.segment, large.segment);
+    must_alloc(&pair, 8 * MIB + 1, false, &bytes);
+    cr_assert_neq(bytes.segment, large.segment);
+    cr_assert_eq(must_alloc(&pair, 4 * MIB, false, &bytes), block);
+    drop_pair(&pair);
+}
+
 /* What was given back in any order is used before a new segment is made. */
 Test(arena_reuse, all_blocks_of_all_segments_are_found_again) {
     enum { COUNT = 4 * SEGMENT_SHARED / BLOCK_SMALLEST };
