@@ -163,6 +163,7 @@ Test(arena, blocks_of_every_size_come_intact_from_a_child_that_dies) {
     cr_assert_eq(pipe(pipes), 0);
     pid_t child = child_start();
     if (child == 0) write_all(pair.ends[0], pipes[1]);
+    close(pipes[1]);
     for (int round = 0; round < 2; round++)
         for (unsigned i = 0; size_number(i) != 0; i++) {
             struct filch__bytes bytes;

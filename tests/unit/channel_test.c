@@ -350,8 +350,8 @@ Test(channel_claim, later_request_stays) {
 
 /* Sleep ---------------------------------------------------------------------------------------- */
 
-/* One message at a time; the worker looks at nothing but the ring, and sleeps without end. Most rounds hit the moment at which
- * it lies down. What is written before keeps the stores that matter waiting in the processor, so that a load
+/* One message at a time; the worker looks at nothing but the ring, and sleeps without end. Both wait a little, so that the message
+ * often comes just when the worker lies down. What is written before keeps the stores that matter waiting in the processor, so that a load
  * overtakes them where there is no fence. */
 static void rouse(struct filch__message *message, struct filch__random *random) {
     memset(message + 1, 1, 16 * (size_t)any(random, 128));
@@ -367,8 +367,9 @@ static void answer_rounds(int fd, uint64_t rounds) {
         filch__channel_consume_down(&channel);
         void *answer = filch__channel_begin_up(&channel, MESSAGE_RESULT, 4096);
         CHILD_CHECK(answer != NULL);
-        rouse(answer, &random);
         filch__channel_publish_up(&channel);
+        for (uint32_t n = any(&random, 100); n > 0; n--) cpu_relax();
+        rouse(answer, &random);
     }
     _exit(0);
 }
@@ -383,7 +384,7 @@ Test(channel_sleep, worker_is_always_woken) {
     if (child == 0) answer_rounds(fd, rounds);
     filch__random_init(&random, 2);
     for (uint64_t round = 0; round < rounds; round++) {
-        for (uint32_t n = any(&random, 16); n > 0; n--) cpu_relax();
+        for (uint32_t n = any(&random, 60); n > 0; n--) cpu_relax();
         void *message = filch__channel_begin_down(&parent, MESSAGE_TASK, 4096);
         cr_assert_not_null(message);
         rouse(message, &random);
@@ -628,7 +629,7 @@ Test(channel_bad_worker, size_that_changes_while_it_is_read) {
         }
     }
     int good = 0;
-    for (int i = 0; i < reads; i++) {
+    for (int i = 0; i < reads || good < 100; i++) {
         parent.up_pos = parent.up_seen = 0;
         parent.broken = false;
         if (filch__channel_read_up(&parent, &broken) == NULL) {
@@ -640,7 +641,6 @@ Test(channel_bad_worker, size_that_changes_while_it_is_read) {
     }
     kill(child, SIGKILL);
     cr_assert_eq(child_finish(child), -SIGKILL);
-    cr_assert_gt(good, 0);
     filch__channel_unmap(&parent);
 }
 
