@@ -241,7 +241,10 @@ static noinline int await_unfinished(filch_future *f, int64_t deadline, bool iso
     if (unlikely(filch__future_is_lost(f))) return filch__future_refuse_lost();
     struct filch__self *self = filch__self();
     filch__deferred_run();
-    if (deadline <= 0) return state_is_done(state_look(&f->state)) ? 0 : timed_out();
+    if (deadline <= 0) {
+        filch__executor_poll();
+        return state_is_done(state_look(&f->state)) ? 0 : timed_out();
+    }
     if (self != NULL) {
         const struct filch__executor_ops *ops = self->executor->ops;
         int rc = (isolated ? ops->wait_isolated : ops->wait)(self, f, deadline);
@@ -375,7 +378,10 @@ int filch_future_error_until(filch_future *f, filch_error *error, filch_nanoseco
 }
 
 bool filch_future_done(filch_future *f) {
-    return f != NULL && state_is_done(state_look(&f->state));
+    if (f == NULL) return false;
+    if (state_is_done(state_look(&f->state))) return true;
+    filch__executor_poll();
+    return state_is_done(state_look(&f->state));
 }
 
 bool filch_future_running(filch_future *f) {

@@ -27,7 +27,7 @@ struct filch__extra {
     void *arg, *result;
     size_t arg_size, result_size;
     int retries;   /* times that it is still started again if its worker dies */
-    bool is_chunk; /* fn runs each input of an array that is the argument: process/chunk.h */
+    bool is_chunk; /* fn runs each input of an array that is the argument: packed.h */
 };
 
 /* How a task ended, where that is more than a code. */

@@ -32,6 +32,7 @@
 #define fetch_or_release filch_fetch_or_release
 #define fetch_or_acq_rel filch_fetch_or_acq_rel
 #define fetch_or_seq_cst filch_fetch_or_seq_cst
+#define fetch_and_acq_rel filch_fetch_and_acq_rel
 #define fence_seq_cst filch_fence_seq_cst
 #define fence_after_rmw filch_fence_after_rmw
 #define cpu_relax filch_cpu_relax

@@ -8,12 +8,39 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
+
+/* Bytes from which on the kernel is asked first whether there is so much memory; that takes some 30 us. */
+#define LARGE ((size_t)16 << 20)
+
+/* Bytes that can be had without swapping. */
+static uint64_t available(void) {
+    char line[128];
+    unsigned long kib = 0;
+    FILE *file = fopen("/proc/meminfo", "re");
+    while (file != NULL && kib == 0 && fgets(line, sizeof line, file) != NULL)
+        if (sscanf(line, "MemAvailable: %lu kB", &kib) != 1) kib = 0;
+    if (file != NULL) fclose(file);
+    if (kib != 0) return (uint64_t)kib * 1024;
+    struct sysinfo info;
+    return sysinfo(&info) == 0 ? (uint64_t)info.freeram * info.mem_unit : UINT64_MAX;
+}
+
+/* The kernel does not refuse to reserve more than there is: it takes all, and then kills processes, whichever they are. An
+ * eighth of what is available is left to others. */
+static bool is_too_much(size_t size) {
+    if (size < LARGE) return false;
+    uint64_t most = available();
+    return size > most - most / 8;
+}
 
 int filch__shm_create(const char *name, size_t size, int *fd) {
     if (filch__fault(FILCH__FAULT_FD)) return EMFILE;
+    if (is_too_much(size)) return ENOMEM;
     int file = memfd_create(name, MFD_CLOEXEC);
     if (file < 0) return errno;
     int error = filch__fault(FILCH__FAULT_MAP) ? ENOSPC : posix_fallocate(file, 0, (off_t)size);

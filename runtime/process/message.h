@@ -39,7 +39,7 @@ enum filch__message_kind {
     MESSAGE_QUIT,     /* end with status 0 when the ring is empty */
     MESSAGE_AWAIT_OK, /* answer to AWAIT: everything that was posted before is revoked */
     MESSAGE_CHILD_DONE, /* struct filch__message_result, id: how a task ended that this worker has submitted */
-    MESSAGE_CHILD_SAID, /* struct filch__message_child: answer to SUBMIT or CANCEL */
+    MESSAGE_CHILD_SAID, /* struct filch__message_child: answer to SUBMIT or CANCEL, of which each gets one */
     /* Up. */
     MESSAGE_READY =
         16,          /* struct filch__message_result: initialized; code and text if that failed */
@@ -47,8 +47,10 @@ enum filch__message_kind {
     MESSAGE_SKIPPED, /* struct filch__message_result, ticket and generation only */
     MESSAGE_RETIRE,  /* no more tasks are taken in this life: revoke what is posted, then QUIT */
     MESSAGE_SUBMIT,  /* struct filch__message_submit */
-    MESSAGE_CANCEL,  /* struct filch__message_child: cancel, or with flag 1 request_cancel */
-    MESSAGE_AWAIT, /* struct filch__message_child: the task on top waits for that child (0: for something else) */
+    MESSAGE_CANCEL,  /* struct filch__message_child: one of enum filch__child_call */
+    /* struct filch__message_child: the task on top waits for that child (0: for something else, or there is no stack
+     * for a task on top); flags: AWAIT_ISOLATED */
+    MESSAGE_AWAIT,
     MESSAGE_AWAKE /* that wait is over */
 };
 
@@ -62,7 +64,7 @@ enum {
     TASK_ON_TOP = 1, /* runs on top of the task that waits */
     TASK_TIMED = 2,  /* the time of its start is wanted (filch__worker_page.started) */
     TASK_CHUNK =
-        4, /* `function` runs each input of an array that is the argument: see process/chunk.h */
+        4, /* `function` runs each input of an array that is the argument: see packed.h */
     TASK_SEGMENT = 8 /* the result shall stand in a segment: result_size > MESSAGE_INLINE */
 };
 struct filch__message_task {
@@ -71,7 +73,7 @@ struct filch__message_task {
     uint32_t ticket;
     uint32_t function; /* number of an earlier MESSAGE_FUNCTION in this life */
     uint32_t flags;
-    uint32_t unused;
+    uint32_t child; /* with TASK_ON_TOP: its number, if this worker has submitted it; else 0 */
     uint64_t result_size;
     struct filch__bytes arg;
     /* inline argument */
@@ -88,7 +90,10 @@ struct filch__message_function {
     uint8_t id[32];
 };
 
-enum { RESULT_ALLOCATED = 1 /* the value is of filch_result_alloc */ };
+enum {
+    RESULT_ALLOCATED = 1, /* the value is of filch_result_alloc */
+    RESULT_CANCELLED = 2  /* of a child: it was cancelled, and has not run */
+};
 struct filch__message_result {
     struct filch__message head;
     uint64_t generation; /* or the number of a child */
@@ -102,6 +107,14 @@ struct filch__message_result {
     /* inline value, inline text */
 };
 
+enum filch__child_call {
+    CHILD_CANCEL,  /* answer: 0: it is cancelled; FILCH_ESTATE: it has started */
+    CHILD_REQUEST, /* filch_future_request_cancel; answer: the same */
+    CHILD_LOOK     /* nothing; answer: 0: it has not started; FILCH_ESTATE */
+};
+enum { AWAIT_ISOLATED = 1 /* nothing but that child may run on top */ };
+enum { SUBMIT_DETACHED = 1 /* nobody waits for it: no CHILD_DONE */, SUBMIT_CHUNK = 4 };
+
 struct filch__message_child {
     struct filch__message head;
     uint64_t child; /* number that the worker has chosen, from 1 on */
@@ -114,11 +127,11 @@ struct filch__message_submit {
     uint64_t child;
     uint64_t result_size;
     uint64_t offset;    /* of the function, as in filch__message_function */
-    uint32_t path_size; /* 0: a module that both have had before, by id */
+    uint32_t path_size; /* with the final 0 */
     uint32_t id_size;
     uint8_t id[32];
-    uint32_t flags; /* 1: nobody waits for it; TASK_CHUNK */
-    uint32_t unused;
+    uint32_t flags;
+    int32_t retries;
     struct filch__bytes arg, name;
     /* inline path, argument, name (without 0) */
 };

@@ -17,6 +17,7 @@
 #include "os/process.h"
 #include "os/shm.h"
 #include "os/socket.h"
+#include "os/thread.h"
 #include "process/module.h"
 #include "process/nested.h"
 #include <errno.h>
@@ -25,6 +26,8 @@
 /* Nanoseconds of a nap while a ring or a socket is full: at first, and at most. */
 #define NAP_FIRST 20000
 #define NAP_MOST 1000000
+/* Bytes of stack under which no task is run on top of another. */
+#define STACK_RESERVE ((size_t)1 << 20)
 
 static struct filch__server server;
 
@@ -108,6 +111,11 @@ void *filch__server_bytes(struct filch__server *s, const struct filch__bytes *by
     return filch__arena_view_hold(s->view, bytes, held);
 }
 
+/* What the program has sent has no place: the worker's death says so. */
+static _Noreturn void no_memory(void) {
+    filch__process_exit_at_once(1);
+}
+
 static bool grow_known(struct filch__server *s, uint32_t number) {
     if (number < s->known_room) return true;
     uint32_t room = number < 32 ? 64 : number * 2;
@@ -125,7 +133,9 @@ static char *copy_text(const char *text) {
     return copy == NULL ? NULL : strcpy(copy, text);
 }
 
-static void learn_function(struct filch__server *s, const struct filch__message_function *m) {
+void filch__server_learn(struct filch__server *s, const struct filch__message *message,
+                         bool in_ring) {
+    const struct filch__message_function *m = (const void *)message;
     struct filch__function_name name = {.offset = m->offset, .id_size = m->id_size};
     struct filch__known known = {NULL, NULL};
     void (*fn)(void);
@@ -133,14 +143,26 @@ static void learn_function(struct filch__server *s, const struct filch__message_
     if (m->path_size <= sizeof name.path)
         memcpy(name.path, (const char *)m + filch__message_round(sizeof *m), m->path_size);
     uint32_t number = m->function;
-    filch__channel_consume_down(&s->channel);
+    /* Loading a library runs code of its own. */
+    if (in_ring) filch__channel_consume_down(&s->channel);
     if (filch__function_find(&name, &fn) == 0)
         known.fn = (filch_task_fn *)fn;
     else
         known.text = copy_text(filch_last_error());
-    if (!grow_known(s, number)) filch__process_exit_at_once(ENOMEM); /* its death says more */
+    if (!grow_known(s, number)) no_memory();
     s->known[number] = known;
     if (number >= s->known_count) s->known_count = number + 1;
+}
+
+void filch__server_keep(struct filch__server *s, const struct filch__message *message) {
+    struct filch__aside **end = &s->aside;
+    struct filch__aside *a = filch__alloc(offsetof(struct filch__aside, head) + message->size);
+    if (a == NULL) no_memory();
+    a->next = NULL;
+    memcpy(&a->head, message, message->size);
+    while (*end != NULL) end = &(*end)->next;
+    *end = a;
+    filch__channel_consume_down(&s->channel);
 }
 
 /* Life --------------------------------------------------------------------------------------------- */
@@ -149,10 +171,10 @@ static _Noreturn void quit(void) {
     filch__process_exit(0);
 }
 
-/* After a task. */
+/* After a task; not while what the program has to tell of children is still awaited. */
 static void consider_retiring(struct filch__server *s) {
     const struct filch__setup *setup = s->setup;
-    if (s->retiring) return;
+    if (s->retiring || s->tasks == 0 || filch__nested_is_busy(s)) return;
     bool many = setup->max_tasks != 0 && s->tasks >= setup->max_tasks;
     bool large = setup->memory_limit != 0 && filch__process_resident() > setup->memory_limit;
     if (!many && !large) return;
@@ -161,25 +183,34 @@ static void consider_retiring(struct filch__server *s) {
     filch__server_publish(s);
 }
 
-static void handle(struct filch__server *s, const struct filch__message *m) {
+static void handle(struct filch__server *s, const struct filch__message *m, bool in_ring) {
     switch (m->kind) {
-    case MESSAGE_FUNCTION: learn_function(s, (const void *)m); return;
-    case MESSAGE_QUIT: filch__channel_consume_down(&s->channel); quit();
+    case MESSAGE_QUIT: quit();
     case MESSAGE_TASK:
-        if (s->retiring) break;
-        filch__work_task(s, (const void *)m, true);
-        consider_retiring(s);
-        return;
-    default: filch__nested_message(s, m); return;
+        if (!s->retiring)
+            filch__work_task(s, (const void *)m, in_ring);
+        else if (in_ring)
+            filch__channel_consume_down(&s->channel);
+        break;
+    default: filch__nested_message(s, m, in_ring); break;
     }
-    filch__channel_consume_down(&s->channel);
+    consider_retiring(s);
+}
+
+static void handle_aside(struct filch__server *s) {
+    struct filch__aside *a = s->aside;
+    s->aside = a->next;
+    handle(s, &a->head, false);
+    filch__free(a);
 }
 
 static _Noreturn void live(struct filch__server *s) {
     for (;;) {
-        const struct filch__message *m = filch__channel_read_down(&s->channel);
-        if (m != NULL)
-            handle(s, m);
+        const struct filch__message *m;
+        if (s->aside != NULL)
+            handle_aside(s);
+        else if ((m = filch__channel_read_down(&s->channel)) != NULL)
+            handle(s, m, true);
         else
             filch__channel_sleep(&s->channel, s->setup->spin, FILCH_FOREVER);
     }
@@ -238,6 +269,14 @@ static void set_up(struct filch__server *s, const int *fds) {
     filch__fd_close(fds[START_COMMON]);
 }
 
+/* A quarter of the stack, and no more than is plenty, is kept for the task that is on top of all others. */
+static void set_floor(struct filch__server *s) {
+    size_t low = filch__thread_stack_low(), room;
+    if (low == 0) return;
+    room = ((size_t)(uintptr_t)__builtin_frame_address(0) - low) / 4;
+    s->stack_floor = low + (room < STACK_RESERVE ? room : STACK_RESERVE);
+}
+
 _Noreturn void filch__serve(uint32_t slot, const int *fds, const struct filch__setup *setup) {
     struct filch__server *s = &server;
     s->setup = setup;
@@ -245,9 +284,11 @@ _Noreturn void filch__serve(uint32_t slot, const int *fds, const struct filch__s
     s->manager_bell = fds[START_BELL_MANAGER];
     s->attendant_bell = fds[START_BELL_ATTENDANT];
     set_up(s, fds);
+    set_floor(s);
     filch__thread.self = &s->self;
     int code = set_limits(setup);
     if (code == 0) code = initialize(setup);
     say_ready(s, code);
+    s->initialized = true;
     live(s);
 }

@@ -19,9 +19,10 @@ enum { JOB_ROOM = 2 * MESSAGE_INLINE };
 
 /* A task that runs, or waits below another one; on the stack. */
 struct filch__job {
+    struct filch__job *below;
     struct filch__run run; /* its `block`: of filch_result_alloc, where that is small */
     uint64_t generation;
-    uint32_t ticket, flags;
+    uint32_t ticket, flags, child;
     filch_task_fn *fn;
     void *arg, *result;
     size_t result_size;
@@ -38,6 +39,14 @@ struct filch__known {
     char *text;
 };
 
+/* A message that waits until it may be looked at, in the order in which they came. */
+struct filch__aside {
+    struct filch__aside *next;
+    struct filch__message head; /* and the rest */
+};
+
+struct filch__nested; /* nested.c */
+
 struct filch__server {
     struct filch__self self;
     struct filch__channel channel;
@@ -49,8 +58,12 @@ struct filch__server {
     struct filch__known *known;
     uint32_t known_count, known_room;
     char *room; /* for a job's bytes; NULL while it is in use */
+    struct filch__aside *aside;
+    struct filch__nested *nested;
+    struct filch__job *job; /* the one on top of the stack, or NULL */
     uint64_t tasks;
-    bool retiring;
+    bool initialized, retiring;
+    uintptr_t stack_floor; /* below it no task is run on top */
 };
 
 /* The rest of the worker's life. `fds`: START_FDS descriptors. */
@@ -66,6 +79,11 @@ void *filch__server_block(struct filch__server *s, size_t size, bool zeroed,
 /* Sends code, text (NULL: none) and what is in `result`, whose other fields are filled in by the caller. */
 void filch__server_send(struct filch__server *s, enum filch__message_kind kind,
                         struct filch__message_result *result, const void *value, const char *text);
+/* Takes a message from the ring and puts it aside. */
+void filch__server_keep(struct filch__server *s, const struct filch__message *message);
+/* Takes the name of a function. */
+void filch__server_learn(struct filch__server *s, const struct filch__message *message,
+                         bool in_ring);
 /* A short sleep, in which nothing can be missed. */
 void filch__server_nap(int round);
 
@@ -76,6 +94,8 @@ void *filch__server_bytes(struct filch__server *s, const struct filch__bytes *by
 /* work.c: takes a task, runs it, and sends its result; or skips it. `in_ring`: consumes the message. */
 void filch__work_task(struct filch__server *s, const struct filch__message_task *message,
                       bool in_ring);
+/* Skips one that was revoked. */
+void filch__work_skip(struct filch__server *s, const struct filch__message_task *message);
 /* ops->result_alloc, ops->is_requested. */
 void *filch__work_result_alloc(struct filch__self *self, size_t size);
 bool filch__work_is_requested(struct filch__self *self);

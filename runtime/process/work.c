@@ -5,10 +5,12 @@
  *          below waits), or in segments: a large argument where the program has put it, a large result where the program
  *          will read it. */
 #include "error.h"
+#include "executor_ops.h"
 #include "future.h"
 #include "os/child.h"
 #include "os/clock.h"
 #include "os/memory.h"
+#include "packed.h"
 #include "process/serve.h"
 #include <string.h>
 
@@ -90,11 +92,16 @@ static int call(struct filch__server *s, struct filch__job *job) {
     struct filch__self *self = &s->self;
     uint32_t blocking = self->blocking;
     job->run.below = self->run;
+    job->below = s->job;
     self->run = &job->run;
     self->blocking = 0;
-    int code = job->fn(job->arg, job->result);
+    s->job = job;
+    int code = (job->flags & TASK_CHUNK) != 0 ? filch__packed_run(job->fn, job->arg)
+                                              : job->fn(job->arg, job->result);
     /* The task has forked, and this is the child, which goes no further. */
     if (unlikely(filch__self() != self)) filch__process_exit(0);
+    if (unlikely(self->blocking != 0)) self->executor->ops->blocking_end(self);
+    s->job = job->below;
     self->run = job->run.below;
     self->blocking = blocking;
     return code >= 0 || filch__error_is_own(code) ? code : FILCH_EINVAL;
@@ -127,7 +134,7 @@ static void set_started(struct filch__server *s, const struct filch__job *job, i
     store_relaxed(&s->channel.worker->started[job->ticket], (uint64_t)time);
 }
 
-static void skip(struct filch__server *s, const struct filch__message_task *m) {
+void filch__work_skip(struct filch__server *s, const struct filch__message_task *m) {
     struct filch__message_result skipped = {.generation = m->generation, .ticket = m->ticket};
     struct filch__held *held;
     filch__server_bytes(s, &m->arg, NULL, &held);
@@ -139,6 +146,7 @@ static void run(struct filch__server *s, const struct filch__message_task *m, bo
     struct filch__job job = {.generation = m->generation,
                              .ticket = m->ticket,
                              .flags = m->flags,
+                             .child = m->child,
                              .result_size = m->result_size};
     int code = find(s, &job, m->function);
     if (code == 0) code = place(s, &job, m);
@@ -161,7 +169,7 @@ void filch__work_task(struct filch__server *s, const struct filch__message_task 
         run(s, message, in_ring);
         return;
     }
-    skip(s, message);
+    filch__work_skip(s, message);
     if (in_ring) filch__channel_consume_down(&s->channel);
 }
 

@@ -325,6 +325,83 @@ Test(process_crash, five_starts_in_a_row_that_die_break_the_executor) {
     check_census(&before);
 }
 
+/* Retries ------------------------------------------------------------------------------------------------ */
+
+struct trial {
+    struct shared runs;
+    int crashes, bytes;
+    unsigned char data[];
+};
+/* Spoils its argument before it crashes: the next trial gets it as it was. */
+static int crash_at_first_trials(void *arg, void *result) {
+    struct trial *trial = arg;
+    int run = shared_add(trial->runs, 1), crashes = trial->crashes;
+    for (int i = 0; i < trial->bytes; i++)
+        if (trial->data[i] != i % 255) return 1;
+    memset(trial->data, 0xff, (size_t)trial->bytes);
+    trial->crashes = 77;
+    if (run <= crashes) die(BY_KILL);
+    *(int *)result = run;
+    return 0;
+}
+static filch_future *submit_trial(filch_executor *e, struct shared runs, int retries, int bytes) {
+    size_t size = sizeof(struct trial) + (size_t)bytes;
+    struct trial *trial = malloc(size);
+    filch_task task = FILCH_TASK_INIT;
+    filch_future *f = NULL;
+    *trial = (struct trial){runs, 2, bytes};
+    for (int i = 0; i < bytes; i++) trial->data[i] = (unsigned char)(i % 255);
+    task.fn = crash_at_first_trials;
+    task.arg = trial;
+    task.arg_size = size;
+    task.result_size = sizeof(int);
+    task.retries = retries;
+    ok(filch_submit_task(e, &task, &f));
+    free(trial);
+    return f;
+}
+
+/* R-PROC-8 */
+Test(process_crash, a_task_is_tried_again_so_often) {
+    static const int sizes[] = {0, 100, 4000, 100000, 3000000};
+    struct census before = census_before();
+    filch_executor *e = processes_of(2);
+    for (int i = 0; i < 5; i++)
+        for (int retries = 0; retries < 4; retries++) {
+            struct shared runs = shared_alloc(sizeof(int));
+            filch_future *f = submit_trial(e, runs, retries, sizes[i]);
+            if (retries >= 2)
+                cr_assert_eq(value_of(f), 3);
+            else
+                check_died(f, causes[BY_KILL]);
+            cr_assert_eq(shared_read(runs), retries >= 2 ? 3 : retries + 1);
+        }
+    destroy_and_look(e);
+    check_census(&before);
+}
+
+/* R-PROC-8: what fails by itself is not tried again; a negative number is refused; threads take no notice. */
+Test(process_crash, only_deaths_are_tried_again) {
+    filch_executor *e = processes_of(1), *threads = executor_of(1);
+    filch_task task = FILCH_TASK_INIT;
+    filch_future *f = NULL;
+    struct trial trial = {shared_alloc(sizeof(int)), -1, 0};
+    task.fn = crash_at_first_trials;
+    task.arg = &trial;
+    task.arg_size = sizeof trial;
+    task.result_size = sizeof(int);
+    task.retries = -1;
+    fails(FILCH_EINVAL, filch_submit_task(e, &task, &f));
+    cr_assert_null(f);
+    task.retries = 5;
+    ok(filch_submit_task(threads, &task, &f));
+    cr_assert_eq(value_of(f), 1);
+    ok(filch_submit_task(e, &task, &f));
+    cr_assert_eq(value_of(f), 2, "once each");
+    ok(filch_executor_destroy(threads));
+    ok(filch_executor_destroy(e));
+}
+
 /* Many ------------------------------------------------------------------------------------------------- */
 
 /* R-PROC-1, R-PROC-3: each way to die among good tasks. */
