@@ -163,6 +163,7 @@ Test(arena, blocks_of_every_size_come_intact_from_a_child_that_dies) {
     cr_assert_eq(pipe(pipes), 0);
     pid_t child = child_start();
     if (child == 0) write_all(pair.ends[0], pipes[1]);
+    close(pipes[1]);
     for (int round = 0; round < 2; round++)
         for (unsigned i = 0; size_number(i) != 0; i++) {
             struct filch__bytes bytes;
@@ -273,6 +274,19 @@ Test(arena_reuse, cancelled_block_is_next) {
         cr_assert_eq(must_alloc(&pair, size_number(i), false, &again), block);
         cr_assert_eq(again.segment, bytes.segment);
     }
+    drop_pair(&pair);
+}
+
+Test(arena_reuse, block_of_twice_the_size_is_not_wasted) {
+    struct pair pair = make_pair();
+    struct filch__bytes large, bytes;
+    void *block = must_alloc(&pair, 8 * MIB, false, &large);
+    filch__held_release(must_hold(&pair, &large));
+    must_alloc(&pair, 4 * MIB - 4096, false, &bytes);
+    cr_assert_neq(bytes.segment, large.segment);
+    must_alloc(&pair, 8 * MIB + 1, false, &bytes);
+    cr_assert_neq(bytes.segment, large.segment);
+    cr_assert_eq(must_alloc(&pair, 4 * MIB, false, &bytes), block);
     drop_pair(&pair);
 }
 
