@@ -29,13 +29,17 @@ static bool inline_size(const struct filch__bytes *bytes, size_t *size) {
 }
 
 static bool copy_fixed(struct upward *up, const struct filch__message *message, size_t size) {
-    size_t fixed = filch__message_round(sizeof up->m), value, text;
+    size_t fixed = filch__message_round(sizeof up->m), value, text, beside;
     if (size < fixed) return false;
     memcpy(&up->m, message, sizeof up->m);
     up->bytes = (const char *)message + fixed;
     up->size = size - fixed;
-    if (!inline_size(&up->m.value, &value) || !inline_size(&up->m.text, &text)) return false;
-    return filch__message_round(value) + filch__message_round(text) <= up->size;
+    if (!inline_size(&up->m.value, &value) || !inline_size(&up->m.text, &text) ||
+        !inline_size(&up->m.beside, &beside))
+        return false;
+    return filch__message_round(value) + filch__message_round(text) +
+               filch__message_round(beside) <=
+           up->size;
 }
 
 /* The text, in memory of its own; NULL: none, or no memory. */
@@ -94,11 +98,28 @@ static int keep_block(struct filch__seat *s, filch_future *f, const struct upwar
     return 0;
 }
 
+/* What the task wrote as its result, beside what it has allocated; of the right size. */
+static int keep_beside(struct filch__seat *s, const struct upward *up, void *result) {
+    const struct filch__bytes *where = &up->m.beside;
+    struct filch__held *held = NULL;
+    size_t value, text;
+    (void)inline_size(&up->m.value, &value);
+    (void)inline_size(&up->m.text, &text);
+    const char *from = up->bytes + filch__message_round(value) + filch__message_round(text);
+    if (where->size == 0) return 0;
+    if (where->segment != 0) from = filch__arena_view_hold(s->view, where, &held);
+    if (from == NULL) return FILCH_ENOMEM;
+    memcpy(result, from, (size_t)where->size);
+    if (held != NULL) filch__held_release(held);
+    return 0;
+}
+
 static int keep_value(struct filch__seat *s, filch_future *f, const struct upward *up) {
     size_t size;
     void *result = filch__future_result(f, &size);
     bool allocated = (up->m.flags & RESULT_ALLOCATED) != 0;
-    if (allocated && size != 0 && result != NULL) memset(result, 0, size);
+    int code = allocated ? keep_beside(s, up, result) : 0;
+    if (code != 0) return code;
     if (up->m.value.segment != 0) return keep_segment(s, f, up);
     if (allocated) return keep_block(s, f, up);
     if (size == sizeof(uint64_t))
@@ -112,9 +133,9 @@ static int keep_value(struct filch__seat *s, filch_future *f, const struct upwar
 /* Does the value have the size that the future's result has? */
 static bool has_right_size(filch_future *f, const struct upward *up) {
     size_t size;
-    if (up->m.code != 0 || (up->m.flags & RESULT_ALLOCATED) != 0) return true;
+    if (up->m.code != 0) return true;
     (void)filch__future_result(f, &size);
-    return up->m.value.size == size;
+    return size == ((up->m.flags & RESULT_ALLOCATED) != 0 ? up->m.beside.size : up->m.value.size);
 }
 
 static void set_outcome(struct filch__seat *s, filch_future *f, const struct upward *up) {
