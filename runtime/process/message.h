@@ -103,7 +103,8 @@ struct filch__message_result {
     int32_t pid;
     uint32_t unused;
     struct filch__bytes value, text; /* text without the final 0 */
-    /* inline value, inline text */
+    struct filch__bytes beside;      /* with RESULT_ALLOCATED: what the task wrote as its result */
+    /* inline value, inline text, inline beside */
 };
 
 enum filch__child_call {

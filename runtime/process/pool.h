@@ -239,6 +239,8 @@ void filch__dispatch_quit(struct filch__processes *p, struct filch__seat *s);
 
 /* Starts a worker in a vacant seat; NULL: that is not possible now. */
 struct filch__seat *filch__hire(struct filch__processes *p);
+/* A start has failed, for that errno: it is tried again, but not at once. */
+void filch__hire_failed(struct filch__processes *p, int error);
 /* Has it killed, for that reason (owned then; NULL: none). */
 void filch__hire_kill(struct filch__processes *p, struct filch__seat *s, char *fault);
 /* The worker is gone, and so is all that it had. */

@@ -234,6 +234,7 @@ static inline struct answer take_answer(struct life *w, enum filch__message_kind
         memcpy(a.text, at, a.head.text.size);
         at += filch__message_round(a.head.text.size);
     }
+    if (a.head.beside.segment == 0) at += filch__message_round(a.head.beside.size);
     cr_assert_leq((size_t)(at - (const char *)m), m->size);
     done_with(w);
     return a;
