@@ -183,6 +183,7 @@ Test(zygote, workers_end_with_the_zygote) {
     for (int i = 0; i < 3; i++) check_ends(w[i].pid);
     struct filch__packet packet;
     cr_assert_leq(next_packet(&z, &packet), 0);
+    free_sides();
 }
 
 /* A child of the program keeps the socket open, but not the program alive. */
@@ -200,6 +201,7 @@ Test(zygote, workers_end_with_the_program) {
     waitpid(program, NULL, 0);
     check_ends(z.pid);
     for (int i = 0; i < 2; i++) check_ends(w[i].pid);
+    free_sides();
 }
 
 /* Start -------------------------------------------------------------------------------------------- */
