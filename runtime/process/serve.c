@@ -98,7 +98,7 @@ void filch__server_send(struct filch__server *s, enum filch__message_kind kind,
                         struct filch__message_result *result, const void *value, const char *text,
                         const void *beside) {
     result->worker = s->self.index;
-    result->pid = filch__process_id();
+    result->pid = s->pid;
     place_text(s, text, &result->text);
     size_t fixed = filch__message_round(sizeof *result);
     char *to = filch__server_begin(s, kind,
@@ -291,6 +291,7 @@ _Noreturn void filch__serve(uint32_t slot, const int *fds, const struct filch__s
     struct filch__server *s = &server;
     s->setup = setup;
     s->self.index = (int)slot;
+    s->pid = filch__process_id();
     s->manager_bell = fds[START_BELL_MANAGER];
     s->attendant_bell = fds[START_BELL_ATTENDANT];
     set_up(s, fds);

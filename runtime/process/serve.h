@@ -49,6 +49,7 @@ struct filch__nested; /* nested.c */
 
 struct filch__server {
     struct filch__self self;
+    int pid; /* its own: a system call each time */
     struct filch__channel channel;
     struct filch__arena *arena;
     struct filch__arena_view *view;
