@@ -35,12 +35,17 @@ struct helper {
     int error;
 };
 
+/* Ends by returning: the sanitizers do not know the stack that _exit would tell them about. */
 static int run_helper(void *argument) {
     struct helper *h = argument;
     h->error =
         posix_spawn(&h->pid, h->path, &h->actions, &h->attributes, h->start->argv, h->start->envp);
-    _exit(0);
+    return 0;
 }
+
+/* clone by its other name, behind which ThreadSanitizer does not look: it takes every clone for a fork, and sets up its state,
+ * which is that of this process too, for the child. */
+int __clone(int (*fn)(void *), void *stack, int flags, void *argument, ...);
 
 static const char *program_path(void) {
     if (access("/proc/self/exe", F_OK) == 0) return "/proc/self/exe";
@@ -86,7 +91,7 @@ static int clone_helper(struct helper *h) {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int pid = clone(run_helper, stack + HELPER_STACK, CLONE_VM | CLONE_VFORK, h);
+    int pid = __clone(run_helper, stack + HELPER_STACK, CLONE_VM | CLONE_VFORK, h);
     int error = pid < 0 ? errno : 0;
     if (pid >= 0)
         while (waitpid(pid, NULL, (int)__WCLONE) < 0 && errno == EINTR) continue;

@@ -24,7 +24,8 @@ struct file {
 static const void *part(const struct file *f, uint64_t offset, uint64_t count, uint64_t each) {
     uint64_t bytes, end;
     if (__builtin_mul_overflow(count, each, &bytes) ||
-        __builtin_add_overflow(offset, bytes, &end) || end > f->size || offset % 4 != 0)
+        __builtin_add_overflow(offset, bytes, &end) || end > f->size ||
+        offset % sizeof(ElfW(Addr)) != 0)
         return NULL;
     return f->bytes + offset;
 }
