@@ -8,7 +8,7 @@
 #include "os/clock.h"
 #include "os/memory.h"
 #include "os/socket.h"
-#include "process/pool.h"
+#include "process/family.h"
 #include <errno.h>
 
 /* Nanoseconds until the next try after a start that has failed here: 10 ms. */
@@ -148,6 +148,7 @@ void filch__hire_kill(struct filch__processes *p, struct filch__seat *s, char *f
 
 void filch__hire_vacate(struct filch__processes *p, struct filch__seat *s) {
     struct filch__retired *r = container_of(s->channel, struct filch__retired, channel);
+    filch__family_forget(p, s);
     filch__arena_destroy(s->arena);
     filch__arena_view_destroy(s->view);
     filch__fd_close(s->socket);

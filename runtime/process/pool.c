@@ -265,6 +265,7 @@ static void fill(struct filch__processes *p, const filch_process_options *o) {
     filch__stack_init(&p->injector);
     filch__stack_init(&p->notices);
     filch__stack_init(&p->chores);
+    filch__stack_init(&p->orphans);
 }
 
 static int no_room(const char *what) {
