@@ -6,18 +6,19 @@
  * All of it at the desk. */
 #include "error.h"
 #include "os/memory.h"
-#include "process/pool.h"
+#include "process/family.h"
 #include <string.h>
 
 /* A message as it was read: its fixed part in memory of our own, its bytes where they are. */
 struct upward {
     struct filch__message_result m;
     const char *bytes;
-    size_t size; /* of these */
+    size_t size;         /* of these */
+    size_t text, beside; /* where they begin */
 };
 
 static void give_up(struct filch__processes *p, struct filch__seat *s, const char *what) {
-    filch__hire_kill(p, s, filch__text("wrote %s, which cannot be, and was killed", what));
+    filch__hire_kill(p, s, filch__text("because it has sent %s", what));
 }
 
 /* Results ------------------------------------------------------------------------------------------ */
@@ -37,9 +38,9 @@ static bool copy_fixed(struct upward *up, const struct filch__message *message, 
     if (!inline_size(&up->m.value, &value) || !inline_size(&up->m.text, &text) ||
         !inline_size(&up->m.beside, &beside))
         return false;
-    return filch__message_round(value) + filch__message_round(text) +
-               filch__message_round(beside) <=
-           up->size;
+    up->text = filch__message_round(value);
+    up->beside = up->text + filch__message_round(text);
+    return up->beside + filch__message_round(beside) <= up->size;
 }
 
 /* The text, in memory of its own; NULL: none, or no memory. */
@@ -47,13 +48,11 @@ static char *text_of(struct filch__seat *s, const struct upward *up) {
     const struct filch__bytes *where = &up->m.text;
     struct filch__held *held = NULL;
     const char *from = up->bytes;
-    size_t value;
     if (where->size == 0 || where->size > SIZE_MAX / 2) return NULL;
-    (void)inline_size(&up->m.value, &value);
     if (where->segment != 0)
         from = filch__arena_view_hold(s->view, where, &held);
     else
-        from += filch__message_round(value);
+        from += up->text;
     char *text = from == NULL ? NULL : filch__alloc((size_t)where->size + 1);
     if (text != NULL) {
         memcpy(text, from, (size_t)where->size);
@@ -102,10 +101,7 @@ static int keep_block(struct filch__seat *s, filch_future *f, const struct upwar
 static int keep_beside(struct filch__seat *s, const struct upward *up, void *result) {
     const struct filch__bytes *where = &up->m.beside;
     struct filch__held *held = NULL;
-    size_t value, text;
-    (void)inline_size(&up->m.value, &value);
-    (void)inline_size(&up->m.text, &text);
-    const char *from = up->bytes + filch__message_round(value) + filch__message_round(text);
+    const char *from = up->bytes + up->beside;
     if (where->size == 0) return 0;
     if (where->segment != 0) from = filch__arena_view_hold(s->view, where, &held);
     if (from == NULL) return FILCH_ENOMEM;
@@ -173,7 +169,7 @@ static const char *end_task(struct filch__processes *p, struct filch__seat *s,
     s->done++;
     p->completed++;
     p->pause = 0;
-    filch__ended_add(ended, f);
+    filch__end_future(p, ended, f);
     return NULL;
 }
 
@@ -181,7 +177,7 @@ static const char *end_skipped(struct filch__processes *p, struct filch__seat *s
                                const struct upward *up) {
     if (!is_known(s, &up->m) ||
         filch__claim_state(s->channel, up->m.ticket, up->m.generation) != CLAIM_REVOKED)
-        return "that it has skipped a task that was not taken back";
+        return "word of a skipped task that was not taken back";
     filch_future *f = filch__posting_clear(p, s, up->m.ticket);
     filch__posting_free(s, up->m.ticket);
     if (f != NULL) filch__future_drop(f); /* who cancelled it ends it */
@@ -225,6 +221,10 @@ static const char *handle(struct filch__processes *p, struct filch__seat *s,
         become_ready(p, s, &up);
         return NULL;
     case MESSAGE_RETIRE: retire(p, s); return NULL;
+    case MESSAGE_SUBMIT:
+    case MESSAGE_CANCEL:
+    case MESSAGE_AWAIT:
+    case MESSAGE_AWAKE: return filch__family_message(p, s, message);
     default: return "a message of no kind";
     }
 }

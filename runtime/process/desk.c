@@ -7,7 +7,7 @@
 #include "base/point.h"
 #include "hub.h"
 #include "os/memory.h"
-#include "process/pool.h"
+#include "process/family.h"
 
 /* Turns for the knocks of others, and messages of one worker in a turn. */
 enum { TURNS = 8, MESSAGES = 256 };
@@ -95,17 +95,31 @@ static void read_notices(struct filch__processes *p, struct filch__ended *ended)
     }
 }
 
+/* Children that a drain has cancelled, or failed. */
+static void end_orphans(struct filch__processes *p) {
+    struct filch__link *link = filch__stack_take_all(&p->orphans);
+    while (link != NULL) {
+        filch_future *f = container_of(link, filch_future, link);
+        link = filch__link_next(link);
+        filch__family_end(p, f);
+    }
+}
+
 static void collect_all(struct filch__processes *p, struct filch__ended *ended) {
+    p->blocked = 0;
     for (uint32_t i = 0; i < p->seats_used; i++) {
         struct filch__seat *s = &p->seats[i];
         if (s->channel != NULL && s->life != SEAT_DOOMED && filch__channel_has_up(s->channel))
             filch__collect(p, s, ended, MESSAGES);
+        p->blocked += filch__seat_is_blocked(s);
     }
 }
 
 /* The executor ends when there is nothing left to do. */
 static void look_for_end(struct filch__processes *p) {
-    if (p->queue.first != NULL || p->in_flight != 0 || !filch__stack_is_empty(&p->injector)) return;
+    if (p->queue.first != NULL || p->in_flight != 0 || !filch__stack_is_empty(&p->injector) ||
+        !filch__stack_is_empty(&p->orphans))
+        return;
     for (uint32_t i = 0; i < p->seats_used; i++) {
         struct filch__seat *s = &p->seats[i];
         if (s->life == SEAT_STARTING)
@@ -125,6 +139,7 @@ static void turn(struct filch__processes *p, struct filch__ended *ended) {
     collect_all(p, ended);
     if (unlikely(p->timeout_at != 0)) filch__death_timeouts(p);
     if (unlikely(p->retired != NULL)) filch__hire_free_retired(p, false);
+    if (unlikely(!filch__stack_is_empty(&p->orphans))) end_orphans(p);
     filch__dispatch(p, ended);
     filch__dispatch_publish(p);
     if (unlikely(filch__processes_ending(p) != 0)) look_for_end(p);

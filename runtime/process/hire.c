@@ -8,7 +8,7 @@
 #include "os/clock.h"
 #include "os/memory.h"
 #include "os/socket.h"
-#include "process/pool.h"
+#include "process/family.h"
 #include <errno.h>
 
 /* Nanoseconds until the next try after a start that has failed here: 10 ms. */
@@ -93,9 +93,12 @@ static bool equip(struct filch__processes *p, struct filch__seat *s) {
     return false;
 }
 
-static void try_again_at(struct filch__processes *p, int64_t time) {
-    p->next_start = time;
-    filch__manager_timer(p, time);
+void filch__hire_failed(struct filch__processes *p, int error) {
+    p->next_start = filch__deadline(RETRY);
+    filch__manager_timer(p, p->next_start);
+    if (p->live == 0)
+        store_release(&p->start_error,
+                      error == ENOMEM ? FILCH_ENOMEM : FILCH_EAGAIN); /* V34 -> V35 */
 }
 
 struct filch__seat *filch__hire(struct filch__processes *p) {
@@ -111,10 +114,7 @@ struct filch__seat *filch__hire(struct filch__processes *p) {
     if (s == NULL) return NULL;
     s->number = ++p->number;
     if (!equip(p, s)) {
-        try_again_at(p, filch__deadline(RETRY));
-        if (p->live == 0)
-            store_release(&p->start_error,
-                          errno == ENOMEM ? FILCH_ENOMEM : FILCH_EAGAIN); /* V34 -> V35 */
+        filch__hire_failed(p, errno);
         return NULL;
     }
     s->life = SEAT_STARTING;
@@ -148,6 +148,7 @@ void filch__hire_kill(struct filch__processes *p, struct filch__seat *s, char *f
 
 void filch__hire_vacate(struct filch__processes *p, struct filch__seat *s) {
     struct filch__retired *r = container_of(s->channel, struct filch__retired, channel);
+    filch__family_forget(p, s);
     filch__arena_destroy(s->arena);
     filch__arena_view_destroy(s->view);
     filch__fd_close(s->socket);
