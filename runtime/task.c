@@ -35,6 +35,7 @@ filch_future *filch__future_create_rare(struct filch__heap *heap, const filch_ta
     extra->arg_destroy = task->arg_destroy;
     extra->retries = task->retries;
     extra->is_chunk = false;
+    extra->child = NULL;
     extra->arg = (char *)extra + header;
     extra->result = (char *)extra->arg + arg_room;
     extra->arg_size = task->arg_size;

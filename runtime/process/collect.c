@@ -6,7 +6,7 @@
  * All of it at the desk. */
 #include "error.h"
 #include "os/memory.h"
-#include "process/pool.h"
+#include "process/family.h"
 #include <string.h>
 
 /* A message as it was read: its fixed part in memory of our own, its bytes where they are. */
@@ -169,7 +169,7 @@ static const char *end_task(struct filch__processes *p, struct filch__seat *s,
     s->done++;
     p->completed++;
     p->pause = 0;
-    filch__ended_add(ended, f);
+    filch__end_future(p, ended, f);
     return NULL;
 }
 
@@ -221,6 +221,10 @@ static const char *handle(struct filch__processes *p, struct filch__seat *s,
         become_ready(p, s, &up);
         return NULL;
     case MESSAGE_RETIRE: retire(p, s); return NULL;
+    case MESSAGE_SUBMIT:
+    case MESSAGE_CANCEL:
+    case MESSAGE_AWAIT:
+    case MESSAGE_AWAKE: return filch__family_message(p, s, message);
     default: return "a message of no kind";
     }
 }

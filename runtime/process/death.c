@@ -9,7 +9,7 @@
 #include "os/process.h"
 #include "os/socket.h"
 #include "process/module.h"
-#include "process/pool.h"
+#include "process/family.h"
 #include <signal.h>
 #include <string.h>
 
@@ -40,6 +40,7 @@ static char *describe_task(filch_future *f, const char *end) {
     char name[200];
     if (end == NULL) return NULL;
     if (extra != NULL && extra->name != NULL) return filch__text("%s in %s", end, extra->name);
+    if (f->fn == NULL) return filch__text("%s", end); /* of a library that is not here */
     filch__function_describe((void (*)(void))f->fn, name, sizeof name);
     return filch__text("%s in %s", end, name);
 }
@@ -62,7 +63,7 @@ static void end_running(struct filch__processes *p, filch_future *f, const char 
     }
     filch__future_set_outcome_of(f, FILCH_EWORKER, describe_task(f, end), pid);
     p->completed++;
-    filch__ended_add(ended, f);
+    filch__end_future(p, ended, f);
 }
 
 static void end_tickets(struct filch__processes *p, struct filch__seat *s, const char *end, int pid,

@@ -7,7 +7,7 @@
 #include "base/point.h"
 #include "hub.h"
 #include "os/memory.h"
-#include "process/pool.h"
+#include "process/family.h"
 
 /* Turns for the knocks of others, and messages of one worker in a turn. */
 enum { TURNS = 8, MESSAGES = 256 };
@@ -77,12 +77,12 @@ static void finish_all(struct filch__processes *p, struct filch__ended *ended) {
 
 /* Turns -------------------------------------------------------------------------------------------- */
 
-void filch__desk_notify(struct filch__processes *p, const struct filch__packet *packet) {
-    struct filch__notice *notice;
-    /* Without it the death of a worker would not be known: it is waited for. */
-    while ((notice = filch__alloc(sizeof *notice)) == NULL) filch__thread_yield();
+bool filch__desk_try_notify(struct filch__processes *p, const struct filch__packet *packet) {
+    struct filch__notice *notice = filch__alloc(sizeof *notice);
+    if (notice == NULL) return false;
     notice->packet = *packet;
     filch__stack_push(&p->notices, &notice->link);
+    return true;
 }
 
 static void read_notices(struct filch__processes *p, struct filch__ended *ended) {
@@ -95,17 +95,31 @@ static void read_notices(struct filch__processes *p, struct filch__ended *ended)
     }
 }
 
+/* Children that a drain has cancelled, or failed. */
+static void end_orphans(struct filch__processes *p) {
+    struct filch__link *link = filch__stack_take_all(&p->orphans);
+    while (link != NULL) {
+        filch_future *f = container_of(link, filch_future, link);
+        link = filch__link_next(link);
+        filch__family_end(p, f);
+    }
+}
+
 static void collect_all(struct filch__processes *p, struct filch__ended *ended) {
+    p->blocked = 0;
     for (uint32_t i = 0; i < p->seats_used; i++) {
         struct filch__seat *s = &p->seats[i];
         if (s->channel != NULL && s->life != SEAT_DOOMED && filch__channel_has_up(s->channel))
             filch__collect(p, s, ended, MESSAGES);
+        p->blocked += filch__seat_is_blocked(s);
     }
 }
 
 /* The executor ends when there is nothing left to do. */
 static void look_for_end(struct filch__processes *p) {
-    if (p->queue.first != NULL || p->in_flight != 0 || !filch__stack_is_empty(&p->injector)) return;
+    if (p->queue.first != NULL || p->in_flight != 0 || !filch__stack_is_empty(&p->injector) ||
+        !filch__stack_is_empty(&p->orphans))
+        return;
     for (uint32_t i = 0; i < p->seats_used; i++) {
         struct filch__seat *s = &p->seats[i];
         if (s->life == SEAT_STARTING)
@@ -125,6 +139,7 @@ static void turn(struct filch__processes *p, struct filch__ended *ended) {
     collect_all(p, ended);
     if (unlikely(p->timeout_at != 0)) filch__death_timeouts(p);
     if (unlikely(p->retired != NULL)) filch__hire_free_retired(p, false);
+    if (unlikely(!filch__stack_is_empty(&p->orphans))) end_orphans(p);
     filch__dispatch(p, ended);
     filch__dispatch_publish(p);
     if (unlikely(filch__processes_ending(p) != 0)) look_for_end(p);
@@ -147,11 +162,12 @@ static void leave_anyway(struct filch__processes *p) {
     (void)exchange_acq_rel(&p->desk, 0u); /* V4 -> V1 */
 }
 
-/* B2 to B5. Who waits for what has ended does not wait for the knocks of others: the holder leaves, finishes, and
+static const struct filch__ended nothing = {{NULL, NULL}, 0};
+
+/* B2 to B5, with what has `ended` already. Who waits for what has ended does not wait for the knocks of others: the holder leaves, finishes, and
  * comes back. */
-static void serve(struct filch__processes *p) {
+static void serve(struct filch__processes *p, struct filch__ended ended) {
     for (int turns = 1;; turns++) {
-        struct filch__ended ended = {{NULL, NULL}, 0};
         turn(p, &ended);
         if (ended.count != 0)
             fetch_add_relaxed(&p->unfinished, ended.count); /* relaxed: V3 and V4 publish it */
@@ -165,12 +181,26 @@ static void serve(struct filch__processes *p) {
             return;
         }
         if (!come(p, DESK_KNOCK)) return;
+        ended = nothing;
     }
 }
 
 void filch__desk_knock(struct filch__processes *p) {
     POINT("desk.knock");
-    if (come(p, DESK_KNOCK)) serve(p);
+    if (come(p, DESK_KNOCK)) serve(p, nothing);
+}
+
+/* Without memory it is told at the desk itself, behind those that came before. */
+void filch__desk_tell(struct filch__processes *p, const struct filch__packet *packet) {
+    if (filch__desk_try_notify(p, packet)) {
+        filch__desk_knock(p);
+        return;
+    }
+    struct filch__ended ended = nothing;
+    while (!come(p, 0)) filch__thread_yield();
+    read_notices(p, &ended);
+    filch__death_notice(p, packet, &ended);
+    serve(p, ended);
 }
 
 struct filch__line filch__desk_withdraw(struct filch__processes *p) {
@@ -181,6 +211,6 @@ struct filch__line filch__desk_withdraw(struct filch__processes *p) {
             filch__dispatch_take_back(p, &p->seats[i], CHANNEL_TICKETS);
     struct filch__line line = p->queue;
     p->queue = (struct filch__line){NULL, NULL};
-    serve(p);
+    serve(p, nothing);
     return line;
 }

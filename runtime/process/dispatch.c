@@ -6,21 +6,31 @@
  * Keeps    1. Tasks are taken from the queue in its order, and come back to its front in theirs.
  * All of it at the desk. How a task is put into a worker's ring: post.c. */
 #include "os/memory.h"
+#include "process/family.h"
 #include "process/post.h"
 
 /* Choosing ----------------------------------------------------------------------------------------- */
 
 static bool has_room(const struct filch__seat *s) {
     return filch__seat_serves(s) && !s->channel->broken && s->free_tickets != 0 &&
-           s->posted < DEPTH && s->bytes < DEPTH_BYTES;
+           s->posted < DEPTH && s->bytes < DEPTH_BYTES && s->waits == 0;
 }
 
-static struct filch__seat *find_idle(struct filch__processes *p) {
+/* A worker without a task. *more: may one more run? */
+static struct filch__seat *find_idle(struct filch__processes *p, bool *more) {
+    struct filch__seat *idle = NULL;
+    uint32_t busy = 0;
     for (uint32_t i = 0; i < p->seats_used; i++) {
         struct filch__seat *s = &p->seats[i];
-        if (s->posted == 0 && has_room(s)) return s;
+        if (s->posted == 0 && has_room(s)) {
+            if (p->blocked == 0) return *more = true, s;
+            if (idle == NULL) idle = s;
+        } else {
+            busy += s->life != SEAT_VACANT && !filch__seat_is_blocked(s);
+        }
     }
-    return NULL;
+    *more = busy < p->max;
+    return *more ? idle : NULL;
 }
 
 static struct filch__seat *find_room(struct filch__processes *p) {
@@ -32,8 +42,9 @@ static struct filch__seat *find_room(struct filch__processes *p) {
 }
 
 static struct filch__seat *choose(struct filch__processes *p) {
-    struct filch__seat *s = find_idle(p);
-    if (s == NULL && p->live < p->max) s = filch__hire(p);
+    bool more;
+    struct filch__seat *s = find_idle(p, &more);
+    if (s == NULL && more && p->live < p->limit) s = filch__hire(p);
     return s != NULL ? s : find_room(p);
 }
 
@@ -72,7 +83,8 @@ uint32_t filch__dispatch_take_back(struct filch__processes *p, struct filch__sea
 
 /* Could another worker begin at once, or be started? After a death there may be fewer than max. */
 static bool is_hungry(struct filch__processes *p) {
-    return find_idle(p) != NULL || p->live < p->max;
+    bool more;
+    return find_idle(p, &more) != NULL || (more && p->live < p->max);
 }
 
 /* Takes back half of what the one with most has ahead. */
@@ -102,14 +114,15 @@ void filch__dispatch_refill(struct filch__processes *p) {
 }
 
 /* The task cannot be posted to any worker. */
-static void fail(struct filch__ended *ended, filch_future *f, int code, char *text) {
+static void fail(struct filch__processes *p, struct filch__ended *ended, filch_future *f, int code,
+                 char *text) {
     if (!state_fail(&f->state) && state_life(state_look(&f->state)) != LIFE_RUNNING) {
         filch__free(text);
         filch__future_drop(f);
         return;
     }
     filch__future_set_outcome(f, code, text);
-    filch__ended_add(ended, f);
+    filch__end_future(p, ended, f);
 }
 
 /* Posts the first of the queue. False: not now. */
@@ -129,7 +142,7 @@ static bool post_first(struct filch__processes *p, struct filch__ended *ended) {
         return false;
     }
     p->queue.first = next;
-    if (how.code != 0) fail(ended, f, how.code, how.text);
+    if (how.code != 0) fail(p, ended, f, how.code, how.text);
     return true;
 }
 
@@ -143,11 +156,13 @@ void filch__dispatch(struct filch__processes *p, struct filch__ended *ended) {
     }
     if (p->queue.first == NULL && p->in_flight > 1 && is_hungry(p)) rebalance(p);
     while (p->queue.first != NULL && post_first(p, ended)) continue;
+    if (unlikely(p->queue.first != NULL && p->blocked != 0)) filch__family_help(p);
 }
 
 void filch__dispatch_publish(struct filch__processes *p) {
     for (uint32_t i = 0; i < p->seats_used; i++) {
         struct filch__seat *s = &p->seats[i];
+        if (unlikely(s->later != NULL && s->channel != NULL)) filch__family_flush(s);
         if (!s->begun || s->channel == NULL) continue;
         s->begun = false;
         filch__channel_publish_down(s->channel);

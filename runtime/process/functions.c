@@ -8,7 +8,9 @@
 struct filch__functions {
     const struct filch__function *last; /* that was asked for */
     struct filch__function **table;
-    uint32_t room, used; /* room: a power of two */
+    uint32_t room, used;            /* room: a power of two */
+    struct filch__function **named; /* by number: all of them */
+    uint32_t named_room, count;
 };
 
 struct filch__functions *filch__functions_create(void) {
@@ -23,11 +25,11 @@ struct filch__functions *filch__functions_create(void) {
 
 void filch__functions_destroy(struct filch__functions *t) {
     if (t == NULL) return;
-    for (uint32_t i = 0; i < t->room; i++) {
-        if (t->table[i] == NULL) continue;
-        filch__free(t->table[i]->fault);
-        filch__free(t->table[i]);
+    for (uint32_t i = 0; i < t->count; i++) {
+        filch__free(t->named[i]->fault);
+        filch__free(t->named[i]);
     }
+    filch__free(t->named);
     filch__free(t->table);
     filch__free(t);
 }
@@ -52,11 +54,26 @@ static bool grow(struct filch__functions *t) {
     return true;
 }
 
-static struct filch__function *create(filch_task_fn *fn, uint32_t index) {
+/* Gives it its index. False: no memory. */
+static bool enlist(struct filch__functions *t, struct filch__function *function) {
+    if (t->count == t->named_room) {
+        uint32_t room = t->named_room == 0 ? 64 : 2 * t->named_room;
+        struct filch__function **named = filch__alloc_zeroed(room * sizeof *named);
+        if (named == NULL) return false;
+        if (t->count != 0) memcpy(named, t->named, t->count * sizeof *named);
+        filch__free(t->named);
+        t->named = named;
+        t->named_room = room;
+    }
+    function->index = t->count;
+    t->named[t->count++] = function;
+    return true;
+}
+
+static struct filch__function *create(filch_task_fn *fn) {
     struct filch__function *function = filch__alloc_zeroed(sizeof *function);
     if (function == NULL) return NULL;
     function->fn = fn;
-    function->index = index;
     if (filch__function_name((void (*)(void))fn, &function->name) == 0) return function;
     const char *text = filch_last_error();
     function->fault = filch__alloc(strlen(text) + 1);
@@ -73,9 +90,36 @@ const struct filch__function *filch__functions_get(struct filch__functions *t, f
             if (!grow(t)) return NULL;
             place = find(t->table, t->room, fn);
         }
-        *place = create(fn, t->used);
-        if (*place == NULL) return NULL;
+        struct filch__function *function = create(fn);
+        if (function == NULL) return NULL;
+        if (!enlist(t, function)) {
+            filch__free(function->fault);
+            filch__free(function);
+            return NULL;
+        }
+        *place = function;
         t->used++;
     }
     return t->last = *place;
+}
+
+static bool is_same(const struct filch__function_name *a, const struct filch__function_name *b) {
+    return a->offset == b->offset && a->id_size == b->id_size &&
+           memcmp(a->id, b->id, a->id_size) == 0 && strcmp(a->path, b->path) == 0;
+}
+
+const struct filch__function *filch__functions_named(struct filch__functions *t,
+                                                     const struct filch__function_name *name) {
+    void (*fn)(void);
+    for (uint32_t i = 0; i < t->count; i++)
+        if (t->named[i]->fault == NULL && is_same(&t->named[i]->name, name)) return t->named[i];
+    struct filch__function *function = filch__alloc_zeroed(sizeof *function);
+    if (function == NULL) return NULL;
+    function->name = *name;
+    /* Of a library that is not here only the name is passed on: a worker has nothing loaded into the program. */
+    if (name->path[0] == 0 && filch__function_find(name, &fn) == 0)
+        function->fn = (filch_task_fn *)fn;
+    if (enlist(t, function)) return function;
+    filch__free(function);
+    return NULL;
 }

@@ -20,5 +20,8 @@ void filch__functions_destroy(struct filch__functions *functions);
 /* NULL: no memory. */
 const struct filch__function *filch__functions_get(struct filch__functions *functions,
                                                    filch_task_fn *fn);
+/* The function of that name, whose address here may not be known: then its fn is NULL. NULL: no memory. */
+const struct filch__function *filch__functions_named(struct filch__functions *functions,
+                                                     const struct filch__function_name *name);
 
 #endif

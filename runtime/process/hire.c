@@ -8,7 +8,7 @@
 #include "os/clock.h"
 #include "os/memory.h"
 #include "os/socket.h"
-#include "process/pool.h"
+#include "process/family.h"
 #include <errno.h>
 
 /* Nanoseconds until the next try after a start that has failed here: 10 ms. */
@@ -139,15 +139,21 @@ void filch__hire_kill(struct filch__processes *p, struct filch__seat *s, char *f
         s->fault = fault;
     else
         filch__free(fault);
-    /* If the socket is full, it is tried again. */
-    if (filch__socket_send(p->zygote_socket, &packet, sizeof packet, NULL, 0) == 0) return;
-    packet.kind = NOTICE_KILL_LATER;
-    filch__desk_notify(p, &packet);
-    filch__manager_timer(p, filch__deadline(RETRY));
+    struct filch__packet later = packet;
+    later.kind = NOTICE_KILL_LATER;
+    /* If the socket is full, it is tried again; at once, if there is no memory to note that. */
+    while (filch__socket_send(p->zygote_socket, &packet, sizeof packet, NULL, 0) == EAGAIN) {
+        if (filch__desk_try_notify(p, &later)) {
+            filch__manager_timer(p, filch__deadline(RETRY));
+            return;
+        }
+        filch__thread_yield();
+    }
 }
 
 void filch__hire_vacate(struct filch__processes *p, struct filch__seat *s) {
     struct filch__retired *r = container_of(s->channel, struct filch__retired, channel);
+    filch__family_forget(p, s);
     filch__arena_destroy(s->arena);
     filch__arena_view_destroy(s->view);
     filch__fd_close(s->socket);

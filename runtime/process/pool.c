@@ -265,6 +265,7 @@ static void fill(struct filch__processes *p, const filch_process_options *o) {
     filch__stack_init(&p->injector);
     filch__stack_init(&p->notices);
     filch__stack_init(&p->chores);
+    filch__stack_init(&p->orphans);
 }
 
 static int no_room(const char *what) {
@@ -340,7 +341,6 @@ int filch_executor_kill_workers(filch_executor *e) {
     if (e->ops != &ops)
         return filch__error_constant(FILCH_ENOTSUP,
                                      "filch_executor_kill_workers: this is not a process executor");
-    filch__desk_notify(filch__processes_of(e), &packet);
-    filch__desk_knock(filch__processes_of(e));
+    filch__desk_tell(filch__processes_of(e), &packet);
     return 0;
 }

@@ -65,6 +65,7 @@ struct filch__line {
 struct filch__posting {
     filch_future *future; /* NULL: it went back to the queue, or has ended */
     uint64_t generation;  /* 0: the ticket is free */
+    bool on_top;          /* of a task that waits */
     size_t bytes;         /* of its argument in the arena */
 };
 
@@ -93,8 +94,13 @@ struct filch__seat {
     uint32_t
         *numbers; /* of a function, by its index: its number in this life plus one; 0: not told */
     uint32_t numbers_room, numbers_used;
-    bool begun;  /* something stands in the down ring that is not published */
-    char *fault; /* why it was killed; owned; or NULL */
+    struct filch__child **children; /* by their numbers; family.h */
+    uint32_t children_room;
+    uint32_t waits, on_top;     /* of its tasks; and tasks on top of those that wait */
+    bool isolated;              /* the innermost wait wants nothing but its child on top */
+    struct filch__later *later; /* messages for which the ring had no room */
+    bool begun;                 /* something stands in the down ring that is not published */
+    char *fault;                /* why it was killed; owned; or NULL */
     struct filch__posting postings[CHANNEL_TICKETS];
 };
 
@@ -123,6 +129,7 @@ struct filch__processes {
     struct filch__seat *seats; /* limit of them */
     uint32_t seats_used;       /* those beyond were never used */
     uint32_t live;             /* not vacant */
+    uint32_t blocked;          /* whose tasks all wait */
     uint32_t cursor;           /* where the search for a worker with room begins */
     struct filch__line queue;
     uint32_t in_flight; /* tickets with a future */
@@ -142,7 +149,8 @@ struct filch__processes {
     int64_t timer;   /* when the manager is needed at the latest */
     int start_error; /* why there is no worker; 0: there is one, or none is needed */
     struct filch__stack notices, chores;
-    uint32_t unfinished; /* futures that have ended and are not finished yet */
+    struct filch__stack orphans; /* children that a drain has ended */
+    uint32_t unfinished;         /* futures that have ended and are not finished yet */
     uint32_t visitors;
     uint32_t attendant; /* 1: a thread waits for the workers in place of the manager */
     uint32_t drains;    /* threads that end all pending tasks; slept on */
@@ -160,6 +168,11 @@ static inline unsigned filch__processes_ending(struct filch__processes *p) {
 }
 static inline bool filch__seat_serves(const struct filch__seat *s) {
     return s->life == SEAT_STARTING || s->life == SEAT_SERVING;
+}
+
+/* Does all that it has wait, so that another worker may run in its place? */
+static inline bool filch__seat_is_blocked(const struct filch__seat *s) {
+    return s->waits > s->on_top;
 }
 
 /* Lines ------------------------------------------------------------------------------------------- */
@@ -213,8 +226,10 @@ static inline void filch__ended_add(struct filch__ended *ended, filch_future *f)
 void filch__desk_knock(struct filch__processes *p);
 /* Waits for the desk, takes away everything that has not started, and leaves. */
 struct filch__line filch__desk_withdraw(struct filch__processes *p);
-/* Puts a notice where the desk looks; knock then. */
-void filch__desk_notify(struct filch__processes *p, const struct filch__packet *packet);
+/* Puts a notice where the desk looks; knock then. False: no memory. */
+bool filch__desk_try_notify(struct filch__processes *p, const struct filch__packet *packet);
+/* The same with the knock, also without memory; not at the desk. */
+void filch__desk_tell(struct filch__processes *p, const struct filch__packet *packet);
 /* The rest of a future that has ended, by the manager: destructor, callbacks. */
 void filch__desk_finish_chore(struct filch__processes *p, filch_future *f);
 

@@ -6,7 +6,7 @@
 #include "base/point.h"
 #include "os/clock.h"
 #include "os/memory.h"
-#include "process/functions.h"
+#include "process/family.h"
 #include <errno.h>
 #include <string.h>
 
@@ -21,6 +21,7 @@ filch_future *filch__posting_clear(struct filch__processes *p, struct filch__sea
     s->bytes -= posting->bytes;
     s->posted--;
     p->in_flight--;
+    if (unlikely(posting->on_top)) s->on_top--;
     return f;
 }
 
@@ -36,7 +37,7 @@ static uint32_t take_ticket(struct filch__processes *p, struct filch__seat *s, f
     uint32_t ticket = (uint32_t)__builtin_ctzll(s->free_tickets);
     uint64_t generation = ++p->generation;
     s->free_tickets &= s->free_tickets - 1;
-    s->postings[ticket] = (struct filch__posting){f, generation, bytes};
+    s->postings[ticket] = (struct filch__posting){f, generation, false, bytes};
     s->bytes += bytes;
     s->posted++;
     p->in_flight++;
@@ -87,7 +88,7 @@ struct load {
     const struct filch__function *function;
     const void *arg;
     size_t arg_size, result_size;
-    uint32_t flags;
+    uint32_t flags, child;
 };
 
 static struct load load_of(struct filch__processes *p, filch_future *f) {
@@ -127,7 +128,7 @@ static void fill(struct filch__message_task *m, const struct filch__seat *s,
     m->ticket = ticket;
     m->function = s->numbers[load->function->index] - 1;
     m->flags = load->flags;
-    m->child = 0;
+    m->child = load->child;
     m->result_size = load->result_size;
     m->arg = *arg;
     if (arg->segment == 0 && load->arg_size != 0)
@@ -164,7 +165,14 @@ static const struct filch__posted full = {POST_FULL, NULL};
 
 struct filch__posted filch__post(struct filch__processes *p, struct filch__seat *s,
                                  filch_future *f) {
+    return filch__post_with(p, s, f, 0, 0);
+}
+
+struct filch__posted filch__post_with(struct filch__processes *p, struct filch__seat *s,
+                                      filch_future *f, uint32_t flags, uint32_t child) {
     struct load load = load_of(p, f);
+    load.flags |= flags;
+    load.child = child;
     struct filch__bytes arg;
     if (unlikely(load.function == NULL || load.function->fault != NULL)) return failed(&load, 0);
     if (!introduce(s, load.function)) return full;
@@ -178,6 +186,7 @@ struct filch__posted filch__post(struct filch__processes *p, struct filch__seat 
         return full;
     }
     uint32_t ticket = take_ticket(p, s, f, arg.segment != 0 ? load.arg_size : 0);
+    s->postings[ticket].on_top = (flags & TASK_ON_TOP) != 0;
     POINT("post.claimed");
     fill(m, s, &load, &arg, ticket);
     s->begun = true;

@@ -16,5 +16,8 @@ struct filch__posted {
 /* T2 to T4, but for the publishing. The worker has a free ticket. */
 struct filch__posted filch__post(struct filch__processes *p, struct filch__seat *s,
                                  filch_future *f);
+/* The same with flags, of a child with that number. */
+struct filch__posted filch__post_with(struct filch__processes *p, struct filch__seat *s,
+                                      filch_future *f, uint32_t flags, uint32_t child);
 
 #endif

@@ -12,7 +12,7 @@
 #include "os/memory.h"
 #include "os/shm.h"
 #include "os/socket.h"
-#include "process/functions.h"
+#include "process/family.h"
 #include "process/pool.h"
 #include <limits.h>
 
@@ -41,8 +41,24 @@ static void end_retried(struct filch__processes *p, filch_future *f) {
     filch__desk_finish_chore(p, f);
 }
 
+/* A child: its worker is told by the desk. */
+static void end_child(struct filch__processes *p, filch_future *f) {
+    bool broken = (filch__processes_ending(p) & FIRM_BROKEN) != 0;
+    bool runs = state_life(state_look(&f->state)) == LIFE_RUNNING;
+    if (!runs) (void)(broken ? state_fail(&f->state) : state_cancel(&f->state));
+    int code = broken ? FILCH_EBROKEN : runs ? FILCH_EWORKER : FILCH_ECANCELED;
+    char *text = broken ? filch__text("%s", filch__processes_cause(p)) : NULL;
+    filch__future_set_outcome(f, code, text);
+    filch__stack_push(&p->orphans, &f->link);
+    filch__desk_knock(p);
+}
+
 /* Ends one, whose reference is the caller's. */
 static void end_one(struct filch__processes *p, filch_future *f) {
+    if (filch__child_of(f) != NULL) {
+        end_child(p, f);
+        return;
+    }
     if (state_life(state_look(&f->state)) == LIFE_RUNNING) {
         end_retried(p, f);
         return;
