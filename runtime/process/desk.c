@@ -77,12 +77,12 @@ static void finish_all(struct filch__processes *p, struct filch__ended *ended) {
 
 /* Turns -------------------------------------------------------------------------------------------- */
 
-void filch__desk_notify(struct filch__processes *p, const struct filch__packet *packet) {
-    struct filch__notice *notice;
-    /* Without it the death of a worker would not be known: it is waited for. */
-    while ((notice = filch__alloc(sizeof *notice)) == NULL) filch__thread_yield();
+bool filch__desk_try_notify(struct filch__processes *p, const struct filch__packet *packet) {
+    struct filch__notice *notice = filch__alloc(sizeof *notice);
+    if (notice == NULL) return false;
     notice->packet = *packet;
     filch__stack_push(&p->notices, &notice->link);
+    return true;
 }
 
 static void read_notices(struct filch__processes *p, struct filch__ended *ended) {
@@ -162,11 +162,12 @@ static void leave_anyway(struct filch__processes *p) {
     (void)exchange_acq_rel(&p->desk, 0u); /* V4 -> V1 */
 }
 
-/* B2 to B5. Who waits for what has ended does not wait for the knocks of others: the holder leaves, finishes, and
+static const struct filch__ended nothing = {{NULL, NULL}, 0};
+
+/* B2 to B5, with what has `ended` already. Who waits for what has ended does not wait for the knocks of others: the holder leaves, finishes, and
  * comes back. */
-static void serve(struct filch__processes *p) {
+static void serve(struct filch__processes *p, struct filch__ended ended) {
     for (int turns = 1;; turns++) {
-        struct filch__ended ended = {{NULL, NULL}, 0};
         turn(p, &ended);
         if (ended.count != 0)
             fetch_add_relaxed(&p->unfinished, ended.count); /* relaxed: V3 and V4 publish it */
@@ -180,12 +181,26 @@ static void serve(struct filch__processes *p) {
             return;
         }
         if (!come(p, DESK_KNOCK)) return;
+        ended = nothing;
     }
 }
 
 void filch__desk_knock(struct filch__processes *p) {
     POINT("desk.knock");
-    if (come(p, DESK_KNOCK)) serve(p);
+    if (come(p, DESK_KNOCK)) serve(p, nothing);
+}
+
+/* Without memory it is told at the desk itself, behind those that came before. */
+void filch__desk_tell(struct filch__processes *p, const struct filch__packet *packet) {
+    if (filch__desk_try_notify(p, packet)) {
+        filch__desk_knock(p);
+        return;
+    }
+    struct filch__ended ended = nothing;
+    while (!come(p, 0)) filch__thread_yield();
+    read_notices(p, &ended);
+    filch__death_notice(p, packet, &ended);
+    serve(p, ended);
 }
 
 struct filch__line filch__desk_withdraw(struct filch__processes *p) {
@@ -196,6 +211,6 @@ struct filch__line filch__desk_withdraw(struct filch__processes *p) {
             filch__dispatch_take_back(p, &p->seats[i], CHANNEL_TICKETS);
     struct filch__line line = p->queue;
     p->queue = (struct filch__line){NULL, NULL};
-    serve(p);
+    serve(p, nothing);
     return line;
 }

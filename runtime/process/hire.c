@@ -139,11 +139,16 @@ void filch__hire_kill(struct filch__processes *p, struct filch__seat *s, char *f
         s->fault = fault;
     else
         filch__free(fault);
-    /* If the socket is full, it is tried again. */
-    if (filch__socket_send(p->zygote_socket, &packet, sizeof packet, NULL, 0) == 0) return;
-    packet.kind = NOTICE_KILL_LATER;
-    filch__desk_notify(p, &packet);
-    filch__manager_timer(p, filch__deadline(RETRY));
+    struct filch__packet later = packet;
+    later.kind = NOTICE_KILL_LATER;
+    /* If the socket is full, it is tried again; at once, if there is no memory to note that. */
+    while (filch__socket_send(p->zygote_socket, &packet, sizeof packet, NULL, 0) == EAGAIN) {
+        if (filch__desk_try_notify(p, &later)) {
+            filch__manager_timer(p, filch__deadline(RETRY));
+            return;
+        }
+        filch__thread_yield();
+    }
 }
 
 void filch__hire_vacate(struct filch__processes *p, struct filch__seat *s) {

@@ -44,12 +44,12 @@ static void read_socket(struct filch__processes *p) {
         long size = filch__socket_receive(p->zygote_socket, &packet, sizeof packet, NULL, &n);
         if (size == -EAGAIN || size == -EINTR) return;
         if (size == (long)sizeof packet) {
-            filch__desk_notify(p, &packet);
+            filch__desk_tell(p, &packet);
             continue;
         }
         if (size > 0) continue;
         packet.kind = NOTICE_ZYGOTE_GONE;
-        filch__desk_notify(p, &packet);
+        filch__desk_tell(p, &packet);
         p->zygote_watched = false;
         return;
     }

@@ -341,7 +341,6 @@ int filch_executor_kill_workers(filch_executor *e) {
     if (e->ops != &ops)
         return filch__error_constant(FILCH_ENOTSUP,
                                      "filch_executor_kill_workers: this is not a process executor");
-    filch__desk_notify(filch__processes_of(e), &packet);
-    filch__desk_knock(filch__processes_of(e));
+    filch__desk_tell(filch__processes_of(e), &packet);
     return 0;
 }

@@ -225,8 +225,10 @@ static inline void filch__ended_add(struct filch__ended *ended, filch_future *f)
 void filch__desk_knock(struct filch__processes *p);
 /* Waits for the desk, takes away everything that has not started, and leaves. */
 struct filch__line filch__desk_withdraw(struct filch__processes *p);
-/* Puts a notice where the desk looks; knock then. */
-void filch__desk_notify(struct filch__processes *p, const struct filch__packet *packet);
+/* Puts a notice where the desk looks; knock then. False: no memory. */
+bool filch__desk_try_notify(struct filch__processes *p, const struct filch__packet *packet);
+/* The same with the knock, also without memory; not at the desk. */
+void filch__desk_tell(struct filch__processes *p, const struct filch__packet *packet);
 /* The rest of a future that has ended, by the manager: destructor, callbacks. */
 void filch__desk_finish_chore(struct filch__processes *p, filch_future *f);
 
