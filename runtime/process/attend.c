@@ -166,7 +166,7 @@ static bool sleep_as_attendant(struct filch__processes *p, filch_future *f, int6
 static bool become_attendant(struct filch__processes *p) {
     uint32_t nobody = 0;
     if (load_relaxed(&p->attendant) != 0 ||       /* relaxed: a hint */
-        !cas_acq_rel(&p->attendant, &nobody, 1u)) /* V15 <- V16; V15 -> V16 */
+        !cas_acq_rel(&p->attendant, &nobody, 1u)) /* V15 <- V16 */
         return false;
     store_relaxed(&p->common->listener, (uint32_t)LISTENER_NOBODY); /* relaxed: a hint */
     return true;
