@@ -138,9 +138,9 @@ struct filch__processes {
     uint32_t early_deaths;          /* in a row */
     int64_t pause, next_start;      /* after deaths */
     bool zygote_gone;
-    bool zygote_watched;         /* the manager's: its socket is open on the other side */
-    uint64_t completed, started; /* statistics */
-    int64_t timeout_at;          /* when to look for tasks that run too long; 0: never */
+    bool zygote_watched;                /* the manager's: its socket is open on the other side */
+    uint64_t completed, started, woken; /* statistics */
+    int64_t timeout_at;                 /* when to look for tasks that run too long; 0: never */
     /* Any thread's. */
     own_lines struct filch__stack injector;
     own_lines uint32_t desk;
@@ -293,6 +293,8 @@ void filch__manager_timer(struct filch__processes *p, int64_t time);
 /* attend.c: what future.c asks --------------------------------------------------------------------- */
 
 extern const struct filch__remote filch__processes_remote;
+/* How many workers sleep. */
+uint32_t filch__attend_sleepers(struct filch__processes *p);
 
 /* spawn.c ------------------------------------------------------------------------------------------ */
 
