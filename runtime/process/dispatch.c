@@ -91,6 +91,12 @@ static void rebalance(struct filch__processes *p) {
     if (rich != NULL) filch__dispatch_take_back(p, rich, rich->posted / 2);
 }
 
+/* Is there a worker without a task, or could there be one? */
+static bool could_take_more(struct filch__processes *p) {
+    bool more;
+    return find_idle(p, &more) != NULL || (more && p->live < p->limit && filch__hire_can(p));
+}
+
 /* Giving out --------------------------------------------------------------------------------------- */
 
 void filch__dispatch_refill(struct filch__processes *p) {
@@ -141,9 +147,7 @@ void filch__dispatch(struct filch__processes *p, struct filch__ended *ended) {
         if (p->queue.first != NULL) filch__manager_wake(p); /* which drains it */
         return;
     }
-    bool more;
-    if (p->queue.first == NULL && p->live > 1 && p->in_flight > 1 && find_idle(p, &more) != NULL)
-        rebalance(p);
+    if (p->queue.first == NULL && p->in_flight > p->live && could_take_more(p)) rebalance(p);
     while (p->queue.first != NULL && post_first(p, ended)) continue;
     if (unlikely(p->queue.first != NULL && p->blocked != 0)) filch__family_help(p);
 }
