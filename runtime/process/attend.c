@@ -103,6 +103,20 @@ static void request(void *pool, filch_future *f) {
     leave(p);
 }
 
+void filch__processes_add_sleeps(struct filch__processes *p, filch_stats *s) {
+    visit(p);
+    uint32_t n = load_relaxed(&p->seats_used); /* relaxed: a statistic */
+    for (uint32_t i = 0; i < n; i++) {
+        struct filch__channel *channel = load_acquire(&p->seats[i].channel); /* V12 <- V11 */
+        if (channel == NULL) continue;
+        s->parked += load_relaxed(&channel->worker->parked); /* relaxed: a statistic */
+        s->woken += load_relaxed(&channel->worker->woken);   /* relaxed: a statistic */
+    }
+    leave(p);
+    s->parked += load_relaxed(&p->parked); /* relaxed: a statistic */
+    s->woken += load_relaxed(&p->woken);   /* relaxed: a statistic */
+}
+
 /* Whose attendant the calling thread is. */
 static __thread struct filch__processes *attending;
 
@@ -120,6 +134,18 @@ static bool has_news(struct filch__processes *p) {
         if (channel != NULL && filch__channel_has_up(channel)) return true;
     }
     return false;
+}
+
+uint32_t filch__attend_sleepers(struct filch__processes *p) {
+    uint32_t sleepers = 0, n = load_relaxed(&p->seats_used); /* relaxed: a hint */
+    visit(p);
+    for (uint32_t i = 0; i < n; i++) {
+        struct filch__channel *channel = load_acquire(&p->seats[i].channel); /* V12 <- V11 */
+        /* relaxed: a statistic */
+        sleepers += channel != NULL && load_relaxed(&channel->worker->asleep) != 0;
+    }
+    leave(p);
+    return sleepers;
 }
 
 /* Tells the workers on which CPU somebody waits awake for them, or that nobody does. During a visit. */

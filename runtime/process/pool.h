@@ -138,9 +138,9 @@ struct filch__processes {
     uint32_t early_deaths;          /* in a row */
     int64_t pause, next_start;      /* after deaths */
     bool zygote_gone;
-    bool zygote_watched;         /* the manager's: its socket is open on the other side */
-    uint64_t completed, started; /* statistics */
-    int64_t timeout_at;          /* when to look for tasks that run too long; 0: never */
+    bool zygote_watched;                /* the manager's: its socket is open on the other side */
+    uint64_t completed, started, woken; /* statistics */
+    int64_t timeout_at;                 /* when to look for tasks that run too long; 0: never */
     /* Any thread's. */
     own_lines struct filch__stack injector;
     own_lines uint32_t desk;
@@ -251,6 +251,8 @@ void filch__dispatch_quit(struct filch__processes *p, struct filch__seat *s);
 
 /* At the desk: hire.c ------------------------------------------------------------------------------ */
 
+/* Not in a pause after deaths, which the manager's timer ends? */
+bool filch__hire_can(struct filch__processes *p);
 /* Starts a worker in a vacant seat; NULL: that is not possible now. */
 struct filch__seat *filch__hire(struct filch__processes *p);
 /* A start has failed, for that errno: it is tried again, but not at once. */
@@ -295,6 +297,10 @@ void filch__manager_timer(struct filch__processes *p, int64_t time);
 /* attend.c: what future.c asks --------------------------------------------------------------------- */
 
 extern const struct filch__remote filch__processes_remote;
+/* How often workers have slept. Any thread. */
+void filch__processes_add_sleeps(struct filch__processes *p, filch_stats *stats);
+/* How many workers sleep. */
+uint32_t filch__attend_sleepers(struct filch__processes *p);
 
 /* spawn.c ------------------------------------------------------------------------------------------ */
 
