@@ -192,6 +192,7 @@ static int submit_in_order(void *arg, void *result) {
 
 /* R-ORDER-2 */
 Test(conformance_executors, what_a_worker_submits_starts_newest_first) {
+    needs(OWN_QUEUES);
     filch_executor *e = make_executor(1);
     struct ordered ordered = new_order();
     cr_assert_eq(finish(submit_to(e, submit_in_order, &ordered, sizeof ordered, 0)), 0);
