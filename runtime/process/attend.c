@@ -103,20 +103,6 @@ static void request(void *pool, filch_future *f) {
     leave(p);
 }
 
-void filch__processes_add_sleeps(struct filch__processes *p, filch_stats *s) {
-    visit(p);
-    uint32_t n = load_relaxed(&p->seats_used); /* relaxed: a statistic */
-    for (uint32_t i = 0; i < n; i++) {
-        struct filch__channel *channel = load_acquire(&p->seats[i].channel); /* V12 <- V11 */
-        if (channel == NULL) continue;
-        s->parked += load_relaxed(&channel->worker->parked); /* relaxed: a statistic */
-        s->woken += load_relaxed(&channel->worker->woken);   /* relaxed: a statistic */
-    }
-    leave(p);
-    s->parked += load_relaxed(&p->parked); /* relaxed: a statistic */
-    s->woken += load_relaxed(&p->woken);   /* relaxed: a statistic */
-}
-
 /* Whose attendant the calling thread is. */
 static __thread struct filch__processes *attending;
 

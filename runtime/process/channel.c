@@ -322,11 +322,8 @@ void filch__channel_sleep(struct filch__channel *channel, int64_t spin, int64_t 
     store_relaxed(&page->cpu, 0);                  /* relaxed: a hint */
     store_relaxed(&page->asleep, asleep_on(bell)); /* relaxed: W2, ordered by Q9 */
     fence_seq_cst();                               /* Q9 <-> Q8 */
-    if (!has_down(channel)) {                      /* W3 */
-        count_own(&page->parked, 1);
+    if (!has_down(channel))                        /* W3 */
         filch__futex_wait_shared(&channel->parent->bell, bell, deadline); /* W4 */
-        count_own(&page->woken, 1);
-    }
     store_relaxed(&page->asleep,
                   0); /* relaxed: a parent that still sees the old value rings for nothing */
     note_here(channel);

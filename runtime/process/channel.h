@@ -48,7 +48,6 @@ struct filch__worker_page {
     own_lines uint64_t down_tail;
     own_lines uint32_t asleep; /* 0, or the value of `bell` on which it sleeps: bell << 1 | 1 */
     uint32_t cpu;              /* one more than the CPU on which it runs; 0: it sleeps */
-    uint64_t parked, woken;    /* statistics */
     own_lines uint64_t claims[CHANNEL_TICKETS]; /* generation << 3 | enum filch__claim */
     uint64_t started
         [CHANNEL_TICKETS]; /* CLOCK_MONOTONIC nanoseconds at which a TASK_TIMED was taken; else 0 */

@@ -156,7 +156,10 @@ void filch__dispatch(struct filch__processes *p, struct filch__ended *ended) {
     }
     if (p->queue.first == NULL && p->in_flight > p->live && could_take_more(p)) rebalance(p);
     while (p->queue.first != NULL && post_first(p, ended)) continue;
-    if (unlikely(p->queue.first != NULL && p->blocked != 0)) filch__family_help(p);
+    if (likely(p->queue.first == NULL || p->blocked == 0)) return;
+    filch__family_help(p);
+    if (p->queue.first != NULL && p->blocked == p->live && !could_take_more(p))
+        filch__family_refuse(p);
 }
 
 void filch__dispatch_publish(struct filch__processes *p) {

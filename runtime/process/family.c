@@ -380,7 +380,28 @@ static void begin_wait(struct filch__processes *p, struct filch__seat *s,
     s->isolated = (m->flags & AWAIT_ISOLATED) != 0;
     filch__dispatch_take_back(p, s, CHANNEL_TICKETS);
     if (begin_or_kill(p, s, MESSAGE_AWAIT_OK, sizeof(struct filch__message)) == NULL) return;
-    if (c != NULL) await_child(p, s, c);
+    if (c == NULL) return;
+    c->awaited = true;
+    if ((m->flags & AWAIT_LOW) == 0) await_child(p, s, c);
+}
+
+static void end_wait(struct filch__seat *s, const struct filch__message_child *m) {
+    struct filch__child *c = m->child == 0 ? NULL : find_child(s, m->child);
+    s->waits--;
+    if (c != NULL) c->awaited = false;
+}
+
+void filch__family_refuse(struct filch__processes *p) {
+    for (struct filch__link *link = p->queue.first; link != NULL; link = filch__link_next(link)) {
+        struct filch__child *c = filch__child_of(container_of(link, filch_future, link));
+        if (c == NULL || !c->awaited || c->seat == NULL) continue;
+        struct filch__message_child *m =
+            begin_or_kill(p, c->seat, MESSAGE_AWAIT_REFUSED, sizeof *m);
+        if (m == NULL) return;
+        m->child = c->number;
+        c->awaited = false;
+        return;
+    }
 }
 
 void filch__family_help(struct filch__processes *p) {
@@ -421,7 +442,7 @@ const char *filch__family_message(struct filch__processes *p, struct filch__seat
         begin_wait(p, s, &m);
     } else {
         if (s->waits == 0) return "the end of a wait that has not begun";
-        s->waits--;
+        end_wait(s, &m);
     }
     return NULL;
 }

@@ -12,6 +12,7 @@ struct filch__child {
     uint64_t number;      /* by that worker */
     filch_future *future; /* with a reference, if there is a seat */
     const struct filch__function *function;
+    bool awaited; /* the task on top of that worker waits for it */
     char name[264];
 };
 
@@ -20,6 +21,9 @@ static inline struct filch__child *filch__child_of(filch_future *f) {
     return likely(extra == NULL) ? NULL : extra->child;
 }
 
+/* Every worker waits, none can be started, and nothing can run on top of any: the wait for a child that is queued
+ * fails. */
+void filch__family_refuse(struct filch__processes *p);
 /* SUBMIT, CANCEL, AWAIT, AWAKE. NULL, or what is wrong with the message. */
 const char *filch__family_message(struct filch__processes *p, struct filch__seat *s,
                                   const struct filch__message *message);

@@ -167,9 +167,7 @@ void filch__hire_vacate(struct filch__processes *p, struct filch__seat *s) {
     s->numbers = NULL;
     s->numbers_room = 0;
     s->fault = NULL;
-    store_release(&s->channel, NULL);                                /* V11 -> V12 */
-    count_own(&p->parked, load_relaxed(&r->channel.worker->parked)); /* relaxed: a statistic */
-    count_own(&p->woken, load_relaxed(&r->channel.worker->woken));   /* relaxed: a statistic */
+    store_release(&s->channel, NULL); /* V11 -> V12 */
     r->next = p->retired;
     p->retired = r;
     s->life = SEAT_VACANT;

@@ -38,6 +38,7 @@ enum filch__message_kind {
     MESSAGE_FUNCTION, /* struct filch__message_function: before the first task that uses it */
     MESSAGE_QUIT,     /* end with status 0 when the ring is empty */
     MESSAGE_AWAIT_OK, /* answer to AWAIT: everything that was posted before is revoked */
+    MESSAGE_AWAIT_REFUSED, /* struct filch__message_child: no worker is left to run that child, and none can be started */
     MESSAGE_CHILD_DONE, /* struct filch__message_result, id: how a task ended that this worker has submitted */
     MESSAGE_CHILD_SAID, /* struct filch__message_child: answer to SUBMIT or CANCEL, of which each gets one */
     /* Up. */
@@ -112,7 +113,10 @@ enum filch__child_call {
     CHILD_REQUEST, /* filch_future_request_cancel; answer: the same */
     CHILD_LOOK     /* nothing; answer: 0: it has not started; FILCH_ESTATE */
 };
-enum { AWAIT_ISOLATED = 1 /* nothing but that child may run on top */ };
+enum {
+    AWAIT_ISOLATED = 1, /* nothing but that child may run on top */
+    AWAIT_LOW = 2       /* nothing may: the stack is used up */
+};
 enum { SUBMIT_DETACHED = 1 /* nobody waits for it: no CHILD_DONE */, SUBMIT_CHUNK = 4 };
 
 struct filch__message_child {

@@ -398,6 +398,9 @@ void filch__nested_message(struct filch__server *s, const struct filch__message 
     case MESSAGE_FUNCTION: filch__server_learn(s, message, in_ring); return;
     case MESSAGE_CHILD_DONE: child_done(s, message, in_ring); return;
     case MESSAGE_AWAIT_OK: filch__nested_skip(s, NULL); break;
+    case MESSAGE_AWAIT_REFUSED:
+        s->refused = ((const struct filch__message_child *)(const void *)message)->child;
+        break;
     default: break;
     }
     if (in_ring) filch__channel_consume_down(&s->channel);

@@ -123,17 +123,33 @@ static int waits_for_itself(void) {
         "filch_future_result: the awaited task stands lower on this worker's own stack");
 }
 
+static int no_worker_left(void) {
+    return filch__error_constant(
+        FILCH_EAGAIN,
+        "filch_future_result: every worker waits, its stack is used up or holds as many tasks as it can, "
+        "and no spare worker could be started: raise max_spares");
+}
+
+/* Has the program refused the wait for that child? */
+static bool is_refused(struct filch__server *s, const struct awaited *a) {
+    if (likely(s->refused == 0) || s->refused != a->child) return false;
+    s->refused = 0;
+    return true;
+}
+
 static int wait_for(struct filch__server *s, const struct awaited *a, int64_t deadline) {
-    bool in_time = true;
+    bool in_time = true, refused = false;
     while (!is_over(a) && step(s)) continue;
     if (is_over(a)) return 0;
     if (is_on_stack(s, a->child)) return waits_for_itself();
     bool tell = s->job != NULL;
-    if (tell) say(s, MESSAGE_AWAIT, is_low(s) ? 0 : a->child, a->isolated ? AWAIT_ISOLATED : 0);
-    while (!is_over(a) && in_time)
+    uint32_t flags = (a->isolated ? AWAIT_ISOLATED : 0u) | (is_low(s) ? AWAIT_LOW : 0u);
+    if (tell) say(s, MESSAGE_AWAIT, a->child, flags);
+    while (!is_over(a) && in_time && !(refused = is_refused(s, a)))
         if (!step(s)) in_time = sleep_for(s, a, deadline);
     if (tell) say(s, MESSAGE_AWAKE, a->child, 0);
-    return is_over(a) ? 0 : FILCH_ETIMEDOUT;
+    if (is_over(a)) return 0;
+    return refused ? no_worker_left() : FILCH_ETIMEDOUT;
 }
 
 static int wait_future(struct filch__self *self, filch_future *f, int64_t deadline, bool isolated) {

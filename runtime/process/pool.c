@@ -103,7 +103,6 @@ static void stats(filch_executor *e, filch_stats *out) {
     struct filch__processes *p = filch__processes_of(e);
     filch_stats s = FILCH_STATS_INIT;
     filch__outside_add_stats(&p->outside, &s);
-    filch__processes_add_sleeps(p, &s);
     s.completed = load_relaxed(&p->completed);       /* relaxed: a statistic */
     s.cancelled = load_relaxed(&p->home->cancelled); /* relaxed: a statistic */
     s.woken = load_relaxed(&p->woken);               /* relaxed: a statistic */

@@ -297,8 +297,6 @@ void filch__manager_timer(struct filch__processes *p, int64_t time);
 /* attend.c: what future.c asks --------------------------------------------------------------------- */
 
 extern const struct filch__remote filch__processes_remote;
-/* How often workers have slept. Any thread. */
-void filch__processes_add_sleeps(struct filch__processes *p, filch_stats *stats);
 /* How many workers sleep. */
 uint32_t filch__attend_sleepers(struct filch__processes *p);
 

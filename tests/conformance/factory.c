@@ -57,10 +57,10 @@ static filch_executor *processes_without_spin(const struct wanted *wanted) {
 }
 
 static const struct factory factories[] = {
-    {"threads", SAME_MEMORY | QUICK_START, threads},
-    {"threads-without-spin", SAME_MEMORY | QUICK_START, threads_without_spin},
-    {"threads-with-few-spares", SAME_MEMORY | QUICK_START, threads_with_few_spares},
-    {"threads-pinned", SAME_MEMORY | QUICK_START, threads_pinned},
+    {"threads", SAME_MEMORY | QUICK_START | OWN_QUEUES, threads},
+    {"threads-without-spin", SAME_MEMORY | QUICK_START | OWN_QUEUES, threads_without_spin},
+    {"threads-with-few-spares", SAME_MEMORY | QUICK_START | OWN_QUEUES, threads_with_few_spares},
+    {"threads-pinned", SAME_MEMORY | QUICK_START | OWN_QUEUES, threads_pinned},
     {"processes", 0, processes},
     {"processes-without-spin", 0, processes_without_spin},
 };

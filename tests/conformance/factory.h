@@ -22,7 +22,10 @@ enum property {
      * its argument points. Rules on waiting inside a task for futures from outside need it. */
     SAME_MEMORY = 1,
     /* An executor is made and destroyed in less than a millisecond. */
-    QUICK_START = 2
+    QUICK_START = 2,
+    /* Each worker has a queue of its own for what its tasks submit. Workers that are processes have none: it would
+     * be lost with a worker that dies; what they submit goes through the program's queue. */
+    OWN_QUEUES = 4
 };
 
 /* What a test asks for. */
