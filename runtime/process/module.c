@@ -55,6 +55,30 @@ struct search {
     char path[PATH_MAX];
 };
 
+/* The file that is mapped there; to be freed; NULL: not known. */
+static char *mapped_path(uint64_t address) {
+    char *line = NULL, *path = NULL;
+    size_t room = 0;
+    FILE *maps = fopen("/proc/self/maps", "re");
+    while (maps != NULL && path == NULL && getline(&line, &room, maps) > 0) {
+        unsigned long long from, to;
+        char *slash = strchr(line, '/');
+        if (slash == NULL || sscanf(line, "%llx-%llx", &from, &to) != 2) continue;
+        slash[strcspn(slash, "\n")] = 0;
+        if (address >= from && address < to) path = realpath(slash, NULL);
+    }
+    if (maps != NULL) fclose(maps);
+    free(line);
+    return path;
+}
+
+/* The linker may know it by a relative path: from a directory that may no longer be the current one, and in which no worker need
+ * stand. To be freed; NULL: not known. */
+static char *absolute_path(const char *path, uint64_t address) {
+    char *mapped = path[0] == '/' ? NULL : mapped_path(address);
+    return mapped != NULL ? mapped : realpath(path, NULL);
+}
+
 static int name_if_here(struct dl_phdr_info *info, size_t size, void *argument) {
     struct search *s = argument;
     struct filch__function_name *name = s->name;
@@ -70,8 +94,7 @@ static int name_if_here(struct dl_phdr_info *info, size_t size, void *argument) 
     memcpy(name->id, id.bytes, sizeof name->id);
     name->path[0] = 0;
     if (program) return 1;
-    /* The linker may know it by a relative path, and the worker may stand elsewhere. */
-    char *absolute = realpath(info->dlpi_name, NULL);
+    char *absolute = absolute_path(info->dlpi_name, s->address);
     const char *path = absolute != NULL ? absolute : info->dlpi_name;
     if (strlen(path) >= sizeof name->path)
         s->outcome = PATH_TOO_LONG;
