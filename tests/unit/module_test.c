@@ -20,6 +20,7 @@
 #include <gnu/libc-version.h>
 #include <limits.h>
 #include <link.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -604,6 +605,36 @@ Test(describe, a_file_that_became_a_pipe) {
     copy_end(&c);
 }
 
+static ElfW(Shdr) symbols_of(const struct bytes *file) {
+    ElfW(Ehdr) head;
+    ElfW(Shdr) table = {0};
+    memcpy(&head, file->start, sizeof head);
+    for (size_t i = 0; table.sh_type != SHT_SYMTAB; i++) {
+        cr_assert_lt(i, head.e_shnum);
+        memcpy(&table, file->start + head.e_shoff + i * sizeof table, sizeof table);
+    }
+    return table;
+}
+
+Test(describe, names_outside_their_table) {
+    struct copy c = copy_plugin("process_plugin_1.so");
+    struct bytes whole = read_file(c.path);
+    ElfW(Shdr) table = symbols_of(&whole);
+    function *fn = static_of(open_plugin(c.path));
+    static const uint32_t names[] = {UINT32_MAX, 1u << 31, 1u << 20};
+    char expected[100];
+    snprintf(expected, sizeof expected, "plugin.so+0x%llx", (unsigned long long)name_of(fn).offset);
+    for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
+        for (size_t at = 0; at < table.sh_size; at += sizeof(ElfW(Sym)))
+            memcpy(whole.start + table.sh_offset + at + offsetof(ElfW(Sym), st_name), &names[k],
+                   sizeof names[k]);
+        write_file(c.path, whole.start, whole.size);
+        check_described(fn, expected);
+    }
+    free(whole.start);
+    copy_end(&c);
+}
+
 static uint32_t next_random(uint32_t *state) {
     *state = *state * 1664525 + 1013904223;
     return *state >> 8;
@@ -615,12 +646,8 @@ Test(describe, a_file_of_other_bytes) {
     function *fn = static_of(open_plugin(c.path));
     uint32_t random = 1;
     ElfW(Ehdr) head;
-    ElfW(Shdr) table;
     memcpy(&head, whole.start, sizeof head);
-    for (int i = 0; i == 0 || table.sh_type != SHT_SYMTAB; i++) {
-        cr_assert_lt(i, head.e_shnum);
-        memcpy(&table, whole.start + head.e_shoff + (size_t)i * sizeof table, sizeof table);
-    }
+    ElfW(Shdr) table = symbols_of(&whole);
     /* In the head, in the table of sections, in the symbols. */
     size_t at[] = {0, head.e_shoff, table.sh_offset};
     size_t size[] = {sizeof head, head.e_shnum * sizeof table, table.sh_size};

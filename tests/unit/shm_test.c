@@ -102,7 +102,8 @@ Test(shm, beyond_the_limit_of_a_file) {
     sigpending(&pending);
     cr_assert_eq(sigismember(&pending, SIGXFSZ), 0);
     sigprocmask(SIG_BLOCK, NULL, &after);
-    cr_assert_eq(memcmp(&before, &after, sizeof before), 0);
+    for (int i = 1; i < SIGRTMIN; i++)
+        cr_assert_eq(sigismember(&before, i), sigismember(&after, i), "signal %d", i);
 }
 
 static volatile sig_atomic_t ticks;
