@@ -69,10 +69,14 @@ typedef struct filch_process_options {
 FILCH_BEGIN_DECLS
 
 /* To be called first in main, before anything else. In the program it returns at once. In a process that
- * the library has started it never returns: that is where workers live.
+ * the library has started it never returns: that is where workers live. Such a process is the same program, started
+ * once more: what runs before main (constructors, initializers of C++ objects) runs in it too. It must start no
+ * thread there, since workers are forked from that process, and a lock that another thread holds would stay locked in
+ * them; nor may it use descriptor 3 or the variable FILCH_ZYGOTE. Standard input is /dev/null there, the session one of its
+ * own, and signals have their default actions.
  *
  * argc, argv  addresses of main's parameters; not changed
- * Threads: main's, once. Since: 0.1. */
+ * Threads: main's, once. Progress: in the program, wait-free. Since: 0.1. */
 FILCH_API void filch_main(int *argc, char ***argv);
 
 /* Makes an executor on child processes. Its zygote starts at once, workers on demand.

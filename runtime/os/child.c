@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int filch__children_watch(void) {
@@ -58,4 +59,17 @@ void filch__process_exit(int status) {
 
 void filch__process_exit_at_once(int status) {
     _exit(status);
+}
+
+bool filch__limit_is_known(int resource) {
+    return resource >= 0 && resource < (int)RLIM_NLIMITS;
+}
+
+bool filch__fd_is_open(int fd) {
+    return fcntl(fd, F_GETFD) >= 0;
+}
+
+bool filch__directory_is_there(const char *path) {
+    struct stat look;
+    return stat(path, &look) == 0 && S_ISDIR(look.st_mode) && access(path, X_OK) == 0;
 }

@@ -14,6 +14,7 @@
 #include "process/arena.h"
 
 #include "base/atomics.h"
+#include "base/point.h"
 #include "os/memory.h"
 #include "os/shm.h"
 #include "os/socket.h"
@@ -214,5 +215,6 @@ void filch__held_release(struct filch__held *held) {
     store_release(&held->state, kept ? BLOCK_IDLE : BLOCK_AWAY); /* A3 -> A4 */
     uint64_t *bits = emptied ? head->emptied : head->returned;
     fetch_or_release(&bits[word], bit); /* A1 -> A2 */
+    POINT("arena.given_back");
     drop_segment(segment);
 }

@@ -103,6 +103,9 @@ static void request(void *pool, filch_future *f) {
     leave(p);
 }
 
+/* Whose attendant the calling thread is. */
+static __thread struct filch__processes *attending;
+
 /* Waiting ------------------------------------------------------------------------------------------ */
 
 static bool is_done(filch_future *f) {
@@ -166,7 +169,7 @@ static bool sleep_as_attendant(struct filch__processes *p, filch_future *f, int6
 static bool become_attendant(struct filch__processes *p) {
     uint32_t nobody = 0;
     if (load_relaxed(&p->attendant) != 0 ||       /* relaxed: a hint */
-        !cas_acq_rel(&p->attendant, &nobody, 1u)) /* V15 <- V16; V15 -> V16 */
+        !cas_acq_rel(&p->attendant, &nobody, 1u)) /* V15 <- V16 */
         return false;
     store_relaxed(&p->common->listener, (uint32_t)LISTENER_NOBODY); /* relaxed: a hint */
     return true;
@@ -199,15 +202,18 @@ static bool attend(void *pool, filch_future *f, int64_t deadline) {
         if (work(p, f, deadline)) return true;
         return filch__future_sleep(f, deadline);
     }
+    attending = p;
     while (!work(p, f, deadline) && in_time) in_time = sleep_as_attendant(p, f, deadline);
+    attending = NULL;
     stop_attending(p);
     return is_done(f);
 }
 
-/* A future has ended for which a thread sleeps: perhaps the attendant. */
+/* A future has ended for which a thread sleeps: perhaps the attendant, unless that is the one who ends it. */
 static void wake(void *pool) {
     struct filch__processes *p = pool;
-    if (load_relaxed(&p->attendant) != 0) filch__bell_ring(p->attendant_bell); /* relaxed: F2, F4 */
+    if (attending != p && load_relaxed(&p->attendant) != 0) /* relaxed: F2, F4 */
+        filch__bell_ring(p->attendant_bell);
 }
 
 const struct filch__remote filch__processes_remote = {revoke_task, look, request, attend, wake};

@@ -13,11 +13,12 @@
 struct upward {
     struct filch__message_result m;
     const char *bytes;
-    size_t size; /* of these */
+    size_t size;         /* of these */
+    size_t text, beside; /* where they begin */
 };
 
 static void give_up(struct filch__processes *p, struct filch__seat *s, const char *what) {
-    filch__hire_kill(p, s, filch__text("wrote %s, which cannot be, and was killed", what));
+    filch__hire_kill(p, s, filch__text("because it has sent %s", what));
 }
 
 /* Results ------------------------------------------------------------------------------------------ */
@@ -29,13 +30,17 @@ static bool inline_size(const struct filch__bytes *bytes, size_t *size) {
 }
 
 static bool copy_fixed(struct upward *up, const struct filch__message *message, size_t size) {
-    size_t fixed = filch__message_round(sizeof up->m), value, text;
+    size_t fixed = filch__message_round(sizeof up->m), value, text, beside;
     if (size < fixed) return false;
     memcpy(&up->m, message, sizeof up->m);
     up->bytes = (const char *)message + fixed;
     up->size = size - fixed;
-    if (!inline_size(&up->m.value, &value) || !inline_size(&up->m.text, &text)) return false;
-    return filch__message_round(value) + filch__message_round(text) <= up->size;
+    if (!inline_size(&up->m.value, &value) || !inline_size(&up->m.text, &text) ||
+        !inline_size(&up->m.beside, &beside))
+        return false;
+    up->text = filch__message_round(value);
+    up->beside = up->text + filch__message_round(text);
+    return up->beside + filch__message_round(beside) <= up->size;
 }
 
 /* The text, in memory of its own; NULL: none, or no memory. */
@@ -43,13 +48,11 @@ static char *text_of(struct filch__seat *s, const struct upward *up) {
     const struct filch__bytes *where = &up->m.text;
     struct filch__held *held = NULL;
     const char *from = up->bytes;
-    size_t value;
     if (where->size == 0 || where->size > SIZE_MAX / 2) return NULL;
-    (void)inline_size(&up->m.value, &value);
     if (where->segment != 0)
         from = filch__arena_view_hold(s->view, where, &held);
     else
-        from += filch__message_round(value);
+        from += up->text;
     char *text = from == NULL ? NULL : filch__alloc((size_t)where->size + 1);
     if (text != NULL) {
         memcpy(text, from, (size_t)where->size);
@@ -94,11 +97,25 @@ static int keep_block(struct filch__seat *s, filch_future *f, const struct upwar
     return 0;
 }
 
+/* What the task wrote as its result, beside what it has allocated; of the right size. */
+static int keep_beside(struct filch__seat *s, const struct upward *up, void *result) {
+    const struct filch__bytes *where = &up->m.beside;
+    struct filch__held *held = NULL;
+    const char *from = up->bytes + up->beside;
+    if (where->size == 0) return 0;
+    if (where->segment != 0) from = filch__arena_view_hold(s->view, where, &held);
+    if (from == NULL) return FILCH_ENOMEM;
+    memcpy(result, from, (size_t)where->size);
+    if (held != NULL) filch__held_release(held);
+    return 0;
+}
+
 static int keep_value(struct filch__seat *s, filch_future *f, const struct upward *up) {
     size_t size;
     void *result = filch__future_result(f, &size);
     bool allocated = (up->m.flags & RESULT_ALLOCATED) != 0;
-    if (allocated && size != 0 && result != NULL) memset(result, 0, size);
+    int code = allocated ? keep_beside(s, up, result) : 0;
+    if (code != 0) return code;
     if (up->m.value.segment != 0) return keep_segment(s, f, up);
     if (allocated) return keep_block(s, f, up);
     if (size == sizeof(uint64_t))
@@ -112,9 +129,9 @@ static int keep_value(struct filch__seat *s, filch_future *f, const struct upwar
 /* Does the value have the size that the future's result has? */
 static bool has_right_size(filch_future *f, const struct upward *up) {
     size_t size;
-    if (up->m.code != 0 || (up->m.flags & RESULT_ALLOCATED) != 0) return true;
+    if (up->m.code != 0) return true;
     (void)filch__future_result(f, &size);
-    return up->m.value.size == size;
+    return size == ((up->m.flags & RESULT_ALLOCATED) != 0 ? up->m.beside.size : up->m.value.size);
 }
 
 static void set_outcome(struct filch__seat *s, filch_future *f, const struct upward *up) {
@@ -160,7 +177,7 @@ static const char *end_skipped(struct filch__processes *p, struct filch__seat *s
                                const struct upward *up) {
     if (!is_known(s, &up->m) ||
         filch__claim_state(s->channel, up->m.ticket, up->m.generation) != CLAIM_REVOKED)
-        return "that it has skipped a task that was not taken back";
+        return "word of a skipped task that was not taken back";
     filch_future *f = filch__posting_clear(p, s, up->m.ticket);
     filch__posting_free(s, up->m.ticket);
     if (f != NULL) filch__future_drop(f); /* who cancelled it ends it */

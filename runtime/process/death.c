@@ -30,8 +30,8 @@ static char *describe_end(const struct filch__seat *s, const struct filch__packe
     struct filch__process_end end = {packet->code, packet->number};
     char how[120];
     filch__process_end_describe(&end, how, sizeof how);
-    return filch__text("worker %d (pid %d) %s", s->index, (int)packet->pid,
-                       s->fault != NULL ? s->fault : how);
+    return filch__text("worker %d (pid %d) %s%s%s", s->index, (int)packet->pid, how,
+                       s->fault != NULL ? " " : "", s->fault != NULL ? s->fault : "");
 }
 
 /* The text of a task's future. */
@@ -118,16 +118,24 @@ static void lose_zygote(struct filch__processes *p, struct filch__ended *ended) 
         struct filch__seat *s = &p->seats[i];
         struct filch__packet packet = {.pid = s->pid, .code = CLD_KILLED, .number = 9};
         if (s->life == SEAT_VACANT) continue;
-        if (s->fault == NULL) s->fault = filch__text("ended with its zygote");
+        if (s->fault == NULL) s->fault = filch__text("with its zygote");
         end_life(p, s, &packet, ended);
     }
+}
+
+/* No process could be made. That is not the fault of what it would have run. */
+static void end_unborn(struct filch__processes *p, struct filch__seat *s,
+                       const struct filch__packet *packet, struct filch__ended *ended) {
+    end_tickets(p, s, NULL, 0, ended);
+    filch__hire_vacate(p, s);
+    filch__hire_failed(p, packet->number);
 }
 
 static void kill_all(struct filch__processes *p) {
     for (uint32_t i = 0; i < p->seats_used; i++) {
         struct filch__seat *s = &p->seats[i];
         if (s->life == SEAT_STARTING || s->life == SEAT_SERVING || s->life == SEAT_RETIRING)
-            filch__hire_kill(p, s, filch__text("was killed by filch_executor_kill_workers"));
+            filch__hire_kill(p, s, filch__text("by filch_executor_kill_workers"));
     }
 }
 
@@ -146,10 +154,7 @@ void filch__death_notice(struct filch__processes *p, const struct filch__packet 
     case PACKET_STARTED: s->pid = packet->pid; return;
     case PACKET_DIED: end_life(p, s, packet, ended); return;
     case NOTICE_KILL_LATER: filch__hire_kill(p, s, NULL); return;
-    case PACKET_FAILED:
-        s->fault = filch__text("could not be forked: %s", strerror(packet->number));
-        end_life(p, s, packet, ended);
-        return;
+    case PACKET_FAILED: end_unborn(p, s, packet, ended); return;
     default: return;
     }
 }
@@ -182,10 +187,9 @@ void filch__death_timeouts(struct filch__processes *p) {
         if (s->posted == 0 || s->channel == NULL || s->life == SEAT_DOOMED) continue;
         int64_t next = time_of(p, s, now);
         if (next == 0)
-            filch__hire_kill(
-                p, s,
-                filch__text("was killed because its task ran longer than task_timeout, %g s",
-                            (double)p->task_timeout / 1e9));
+            filch__hire_kill(p, s,
+                             filch__text("because its task ran longer than task_timeout, %g s,",
+                                         (double)p->task_timeout / 1e9));
         else if (first == 0 || next < first)
             first = next;
     }

@@ -70,14 +70,24 @@ uint32_t filch__dispatch_take_back(struct filch__processes *p, struct filch__sea
     return back;
 }
 
+/* Could another worker begin at once, or be started? After a death there may be fewer than max. */
+static bool is_hungry(struct filch__processes *p) {
+    return find_idle(p) != NULL || p->live < p->max;
+}
+
 /* Takes back half of what the one with most has ahead. */
 static void rebalance(struct filch__processes *p) {
+    uint32_t tickets[CHANNEL_TICKETS], most = 0;
     struct filch__seat *rich = NULL;
     for (uint32_t i = 0; i < p->seats_used; i++) {
         struct filch__seat *s = &p->seats[i];
-        if (s->posted > 1 && (rich == NULL || s->posted > rich->posted)) rich = s;
+        if (s->posted <= 1 || s->channel == NULL) continue;
+        uint32_t n = list_posted(s, tickets); /* others run, or wait below */
+        if (n <= most) continue;
+        most = n;
+        rich = s;
     }
-    if (rich != NULL) filch__dispatch_take_back(p, rich, rich->posted / 2);
+    if (rich != NULL) filch__dispatch_take_back(p, rich, (most + 1) / 2);
 }
 
 /* Giving out --------------------------------------------------------------------------------------- */
@@ -129,8 +139,7 @@ void filch__dispatch(struct filch__processes *p, struct filch__ended *ended) {
         if (p->queue.first != NULL) filch__manager_wake(p); /* which drains it */
         return;
     }
-    if (p->queue.first == NULL && p->live > 1 && p->in_flight > 1 && find_idle(p) != NULL)
-        rebalance(p);
+    if (p->queue.first == NULL && p->in_flight > 1 && is_hungry(p)) rebalance(p);
     while (p->queue.first != NULL && post_first(p, ended)) continue;
 }
 

@@ -93,9 +93,12 @@ static bool equip(struct filch__processes *p, struct filch__seat *s) {
     return false;
 }
 
-static void try_again_at(struct filch__processes *p, int64_t time) {
-    p->next_start = time;
-    filch__manager_timer(p, time);
+void filch__hire_failed(struct filch__processes *p, int error) {
+    p->next_start = filch__deadline(RETRY);
+    filch__manager_timer(p, p->next_start);
+    if (p->live == 0)
+        store_release(&p->start_error,
+                      error == ENOMEM ? FILCH_ENOMEM : FILCH_EAGAIN); /* V34 -> V35 */
 }
 
 struct filch__seat *filch__hire(struct filch__processes *p) {
@@ -111,10 +114,7 @@ struct filch__seat *filch__hire(struct filch__processes *p) {
     if (s == NULL) return NULL;
     s->number = ++p->number;
     if (!equip(p, s)) {
-        try_again_at(p, filch__deadline(RETRY));
-        if (p->live == 0)
-            store_release(&p->start_error,
-                          errno == ENOMEM ? FILCH_ENOMEM : FILCH_EAGAIN); /* V34 -> V35 */
+        filch__hire_failed(p, errno);
         return NULL;
     }
     s->life = SEAT_STARTING;

@@ -63,8 +63,7 @@ struct filch__message {
 enum {
     TASK_ON_TOP = 1, /* runs on top of the task that waits */
     TASK_TIMED = 2,  /* the time of its start is wanted (filch__worker_page.started) */
-    TASK_CHUNK =
-        4, /* `function` runs each input of an array that is the argument: see packed.h */
+    TASK_CHUNK = 4,  /* `function` runs each input of an array that is the argument: see packed.h */
     TASK_SEGMENT = 8 /* the result shall stand in a segment: result_size > MESSAGE_INLINE */
 };
 struct filch__message_task {
@@ -104,7 +103,8 @@ struct filch__message_result {
     int32_t pid;
     uint32_t unused;
     struct filch__bytes value, text; /* text without the final 0 */
-    /* inline value, inline text */
+    struct filch__bytes beside;      /* with RESULT_ALLOCATED: what the task wrote as its result */
+    /* inline value, inline text, inline beside */
 };
 
 enum filch__child_call {

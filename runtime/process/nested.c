@@ -227,7 +227,8 @@ static int refuse(const char *why) {
     return filch__error(FILCH_ENOTSUP, "submit: %s", why);
 }
 
-static int submit(filch_executor *e, const filch_task *task, filch_future **future) {
+static int submit_any(filch_executor *e, const filch_task *task, uint32_t flags,
+                      filch_future **future) {
     struct filch__nested *n = container_of(e, struct filch__nested, base);
     struct filch__server *s = n->server;
     if (filch__self() != &s->self)
@@ -242,7 +243,7 @@ static int submit(filch_executor *e, const filch_task *task, filch_future **futu
         (void)state_post(&f->state, 0);
         enter(n, number, f);
     }
-    int rc = send(s, task, number, detached ? SUBMIT_DETACHED : 0);
+    int rc = send(s, task, number, flags | (detached ? SUBMIT_DETACHED : 0));
     if (rc == 0) {
         n->submitted++;
         n->detached += detached;
@@ -255,6 +256,13 @@ static int submit(filch_executor *e, const filch_task *task, filch_future **futu
     (void)state_start_posted(&f->state); /* so that it has an outcome, which is freed with it */
     filch__future_discard(f);
     return rc;
+}
+
+static int submit(filch_executor *e, const filch_task *task, filch_future **future) {
+    return submit_any(e, task, 0, future);
+}
+static int submit_chunk(filch_executor *e, const filch_task *task, filch_future **future) {
+    return submit_any(e, task, SUBMIT_CHUNK, future);
 }
 
 static int submit_plain(filch_executor *e, filch_task_fn *fn, const void *arg, size_t arg_size,
@@ -284,6 +292,18 @@ static char *copy_text(struct filch__server *s, const struct filch__bytes *bytes
     }
     if (held != NULL) filch__held_release(held);
     return copy;
+}
+
+/* What the task wrote as its result, beside what it has allocated. */
+static void copy_beside(struct filch__server *s, filch_future *f,
+                        const struct filch__message_result *m, const char *at) {
+    struct filch__held *held;
+    size_t size;
+    const void *from = filch__server_bytes(s, &m->beside, at, &held);
+    void *result = filch__future_result(f, &size);
+    if (from != NULL && size != 0)
+        memcpy(result, from, size < m->beside.size ? size : m->beside.size);
+    if (held != NULL) filch__held_release(held);
 }
 
 /* A value that is more than the future has room for. False: no memory. */
@@ -323,6 +343,7 @@ static void set_outcome(struct filch__server *s, filch_future *f,
         return;
     }
     if (m->value.segment != 0 || (m->flags & RESULT_ALLOCATED) != 0) {
+        copy_beside(s, f, m, value + inside + in_line(&m->text));
         if (!keep_record(s, f, m, value, text))
             filch__future_set_outcome_of(f, FILCH_ENOMEM, text, m->pid);
         return;
@@ -356,6 +377,7 @@ static void child_done(struct filch__server *s, const struct filch__message *mes
     if (f == NULL) {
         drop_bytes(s, &m->value);
         drop_bytes(s, &m->text);
+        drop_bytes(s, &m->beside);
     } else if (cancelled && state_cancel_posted(&f->state)) {
         fetch_add_relaxed(&s->nested->home->cancelled, 1); /* relaxed: a statistic */
         filch__future_set_outcome(f, FILCH_ECANCELED, NULL);
@@ -425,6 +447,7 @@ static int worker_limit(filch_executor *e) {
 
 static const struct filch__executor_ops ops = {.submit = submit,
                                                .submit_plain = submit_plain,
+                                               .submit_chunk = submit_chunk,
                                                .wait = filch__nested_wait,
                                                .wait_isolated = filch__nested_wait_isolated,
                                                .wait_firm = filch__nested_wait_firm,

@@ -9,6 +9,7 @@
 #include "base/point.h"
 #include "error.h"
 #include "os/bell.h"
+#include "os/child.h"
 #include "os/clock.h"
 #include "os/cpus.h"
 #include "os/memory.h"
@@ -184,10 +185,27 @@ static int check_arrays(const filch_process_options *o) {
                             "filch_process_executor: limit_count is %zu, more than %d",
                             o->limit_count, LIMITS_MAX);
     for (size_t i = 0; i < o->limit_count; i++)
-        if (o->limits[i].soft > o->limits[i].hard)
+        if (!filch__limit_is_known(o->limits[i].resource))
+            return filch__error(FILCH_EINVAL,
+                                "filch_process_executor: limit %zu: there is no resource %d", i,
+                                o->limits[i].resource);
+        else if (o->limits[i].soft > o->limits[i].hard)
             return filch__error(
                 FILCH_EINVAL, "filch_process_executor: limit %zu: soft (%llu) is above hard (%llu)",
                 i, (unsigned long long)o->limits[i].soft, (unsigned long long)o->limits[i].hard);
+    return 0;
+}
+
+static int check_files(const filch_process_options *o) {
+    if ((o->output != 0 && !filch__fd_is_open(o->output)) ||
+        (o->error != 0 && !filch__fd_is_open(o->error)))
+        return filch__error(
+            FILCH_EINVAL,
+            "filch_process_executor: output and error are %d and %d, and not both are open",
+            o->output, o->error);
+    if (o->directory != NULL && !filch__directory_is_there(o->directory))
+        return filch__error(FILCH_EINVAL, "filch_process_executor: there is no directory %s",
+                            o->directory);
     return 0;
 }
 
@@ -199,7 +217,8 @@ static int check(const filch_process_options *o) {
             "FILCH_PROCESS_OPTIONS_INIT",
             o->size, sizeof *o);
     int rc = check_numbers(o);
-    return rc != 0 ? rc : check_arrays(o);
+    if (rc == 0) rc = check_arrays(o);
+    return rc != 0 ? rc : check_files(o);
 }
 
 static int check_process(void) {
@@ -211,9 +230,8 @@ static int check_process(void) {
     if (!filch__main_called)
         return filch__error_constant(
             FILCH_ESTATE,
-            "filch_process_executor: the program has not called filch_main: add this as the "
-            "first statement of main(int argc, char **argv):\n"
-            "    filch_main(&argc, &argv);");
+            "filch_process_executor: the program has not called filch_main: add the line "
+            "filch_main(&argc, &argv); as the first one of main(int argc, char **argv)");
     if (!filch__fork_is_handled())
         return filch__error_constant(
             FILCH_ENOMEM,

@@ -15,7 +15,6 @@
  *   V9 fetch_sub_acq_rel visitors (leave) -> V10 load_acquire visitors (retire): the channel is used no more
  *   V11 store_release channel (hire) -> V12 load_acquire channel (visit): its fields
  *   V13 store_release ticket (post) -> V14 load_acquire ticket (find): the claim is POSTED
- *   V15 cas_acq_rel attendant (come) -> V16 store_release attendant (go): one at a time
  *   V16 store_release attendant (go) -> V15 cas_acq_rel attendant (come): the same
  *   V17 fetch_sub_acq_rel unfinished (done) -> V18 load_acquire unfinished (end): the futures have ended
  *   V19 store_release over (desk) -> V20 load_acquire over (manager): no worker is left
@@ -239,6 +238,8 @@ void filch__dispatch_quit(struct filch__processes *p, struct filch__seat *s);
 
 /* Starts a worker in a vacant seat; NULL: that is not possible now. */
 struct filch__seat *filch__hire(struct filch__processes *p);
+/* A start has failed, for that errno: it is tried again, but not at once. */
+void filch__hire_failed(struct filch__processes *p, int error);
 /* Has it killed, for that reason (owned then; NULL: none). */
 void filch__hire_kill(struct filch__processes *p, struct filch__seat *s, char *fault);
 /* The worker is gone, and so is all that it had. */

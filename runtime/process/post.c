@@ -104,13 +104,18 @@ static struct load load_of(struct filch__processes *p, filch_future *f) {
     return load;
 }
 
+/* The worker takes descriptors off the socket when it reads what it was sent before; or it has just died, and its
+ * notice is on the way. */
+static bool is_passing(const struct filch__seat *s, int error) {
+    return (error == EAGAIN && s->posted != 0) || error == EPIPE || error == ECONNRESET;
+}
+
 /* The argument, if it does not go inline. 0, POST_FULL, or a code. */
 static int place_arg(struct filch__seat *s, const struct load *load, struct filch__bytes *bytes) {
     *bytes = (struct filch__bytes){.size = load->arg_size};
     if (likely(load->arg_size <= MESSAGE_INLINE)) return 0;
     void *block = filch__arena_alloc(s->arena, load->arg_size, false, bytes);
-    /* The worker takes descriptors off the socket when it reads what it was sent before. */
-    if (block == NULL) return errno == EAGAIN && s->posted != 0 ? POST_FULL : FILCH_ENOMEM;
+    if (block == NULL) return is_passing(s, errno) ? POST_FULL : FILCH_ENOMEM;
     memcpy(block, load->arg, load->arg_size);
     bytes->size = load->arg_size;
     return 0;

@@ -69,7 +69,7 @@ void *filch__server_block(struct filch__server *s, size_t size, bool zeroed,
     return block;
 }
 
-/* Where the bytes of a part that stands inline begin, if the one before has `size` bytes, which stand there if it is. */
+/* What it takes of a message. */
 static size_t inline_size(const struct filch__bytes *bytes) {
     return bytes->segment != 0 ? 0 : (size_t)filch__message_round(bytes->size);
 }
@@ -87,18 +87,28 @@ static void place_text(struct filch__server *s, const char *text, struct filch__
     bytes->size = block != NULL ? size : MESSAGE_INLINE;
 }
 
+/* Puts what stands inline behind `to`; returns where the next goes. */
+static char *put(char *to, const void *from, const struct filch__bytes *bytes) {
+    size_t size = inline_size(bytes);
+    if (size != 0) memcpy(to, from, bytes->size);
+    return to + size;
+}
+
 void filch__server_send(struct filch__server *s, enum filch__message_kind kind,
-                        struct filch__message_result *result, const void *value, const char *text) {
+                        struct filch__message_result *result, const void *value, const char *text,
+                        const void *beside) {
     result->worker = s->self.index;
-    result->pid = filch__process_id();
+    result->pid = s->pid;
     place_text(s, text, &result->text);
-    size_t value_size = inline_size(&result->value), text_size = inline_size(&result->text);
     size_t fixed = filch__message_round(sizeof *result);
-    char *to = filch__server_begin(s, kind, fixed + value_size + text_size);
+    char *to = filch__server_begin(s, kind,
+                                   fixed + inline_size(&result->value) +
+                                       inline_size(&result->text) + inline_size(&result->beside));
     memcpy(to + sizeof result->head, (char *)result + sizeof result->head,
            sizeof *result - sizeof result->head);
-    if (value_size != 0) memcpy(to + fixed, value, result->value.size);
-    if (text_size != 0) memcpy(to + fixed + value_size, text, result->text.size);
+    to = put(to + fixed, value, &result->value);
+    to = put(to, text, &result->text);
+    put(to, beside, &result->beside);
     filch__server_publish(s);
 }
 
@@ -249,7 +259,7 @@ static int initialize(const struct filch__setup *setup) {
 /* Says how the start went; a worker whose start has failed ends. */
 static void say_ready(struct filch__server *s, int code) {
     struct filch__message_result ready = {.code = code};
-    filch__server_send(s, MESSAGE_READY, &ready, NULL, code == 0 ? NULL : filch_last_error());
+    filch__server_send(s, MESSAGE_READY, &ready, NULL, code == 0 ? NULL : filch_last_error(), NULL);
     if (code != 0) quit();
 }
 
@@ -281,6 +291,7 @@ _Noreturn void filch__serve(uint32_t slot, const int *fds, const struct filch__s
     struct filch__server *s = &server;
     s->setup = setup;
     s->self.index = (int)slot;
+    s->pid = filch__process_id();
     s->manager_bell = fds[START_BELL_MANAGER];
     s->attendant_bell = fds[START_BELL_ATTENDANT];
     set_up(s, fds);

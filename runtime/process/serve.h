@@ -49,6 +49,7 @@ struct filch__nested; /* nested.c */
 
 struct filch__server {
     struct filch__self self;
+    int pid; /* its own: a system call each time */
     struct filch__channel channel;
     struct filch__arena *arena;
     struct filch__arena_view *view;
@@ -76,9 +77,10 @@ void filch__server_publish(struct filch__server *s);
 /* A block of the arena; waits while the socket is full. NULL: no memory. */
 void *filch__server_block(struct filch__server *s, size_t size, bool zeroed,
                           struct filch__bytes *bytes);
-/* Sends code, text (NULL: none) and what is in `result`, whose other fields are filled in by the caller. */
+/* Sends what is in `result`; text (NULL: none), worker and pid are filled in. value, beside: what stands inline. */
 void filch__server_send(struct filch__server *s, enum filch__message_kind kind,
-                        struct filch__message_result *result, const void *value, const char *text);
+                        struct filch__message_result *result, const void *value, const char *text,
+                        const void *beside);
 /* Takes a message from the ring and puts it aside. */
 void filch__server_keep(struct filch__server *s, const struct filch__message *message);
 /* Takes the name of a function. */

@@ -107,6 +107,14 @@ static int call(struct filch__server *s, struct filch__job *job) {
     return code >= 0 || filch__error_is_own(code) ? code : FILCH_EINVAL;
 }
 
+/* The declared result, which is sent now. */
+static struct filch__bytes own_result(struct filch__job *job) {
+    struct filch__bytes bytes = job->result_block;
+    bytes.size = job->result_size;
+    job->result_block.segment = 0;
+    return bytes;
+}
+
 /* Sends how it ended. */
 static void send(struct filch__server *s, struct filch__job *job, int code, const char *text) {
     struct filch__message_result m = {
@@ -119,13 +127,12 @@ static void send(struct filch__server *s, struct filch__job *job, int code, cons
             m.value = (struct filch__bytes){.size = job->run.block->size};
             value = job->run.block->data;
         }
+        m.beside = own_result(job);
         job->alloc_block.segment = 0;
     } else if (code == 0) {
-        m.value = job->result_block;
-        m.value.size = job->result_size;
-        job->result_block.segment = 0;
+        m.value = own_result(job);
     }
-    filch__server_send(s, MESSAGE_RESULT, &m, value, text);
+    filch__server_send(s, MESSAGE_RESULT, &m, value, text, job->result);
 }
 
 static void set_started(struct filch__server *s, const struct filch__job *job, int64_t time) {
@@ -139,7 +146,7 @@ void filch__work_skip(struct filch__server *s, const struct filch__message_task 
     struct filch__held *held;
     filch__server_bytes(s, &m->arg, NULL, &held);
     if (held != NULL) filch__held_release(held);
-    filch__server_send(s, MESSAGE_SKIPPED, &skipped, NULL, NULL);
+    filch__server_send(s, MESSAGE_SKIPPED, &skipped, NULL, NULL, NULL);
 }
 
 static void run(struct filch__server *s, const struct filch__message_task *m, bool in_ring) {

@@ -163,6 +163,7 @@ Test(arena, blocks_of_every_size_come_intact_from_a_child_that_dies) {
     cr_assert_eq(pipe(pipes), 0);
     pid_t child = child_start();
     if (child == 0) write_all(pair.ends[0], pipes[1]);
+    close(pipes[1]);
     for (int round = 0; round < 2; round++)
         for (unsigned i = 0; size_number(i) != 0; i++) {
             struct filch__bytes bytes;
@@ -199,6 +200,7 @@ Test(arena, blocks_do_not_overlap) {
     struct pair pair = make_pair();
     struct filch__random random;
     static void *written[COUNT];
+    static struct filch__held *held[COUNT];
     static size_t sizes[COUNT];
     filch__random_init(&random, 1);
     for (int i = 0; i < COUNT; i++) {
@@ -207,9 +209,10 @@ Test(arena, blocks_do_not_overlap) {
         written[i] = must_alloc(&pair, sizes[i], true, &bytes);
         cr_assert(is_zero(written[i], sizes[i]));
         fill(written[i], sizes[i]);
-        must_hold(&pair, &bytes);
+        held[i] = must_hold(&pair, &bytes);
     }
     for (int i = 0; i < COUNT; i++) cr_assert(is_filled(written[i], sizes[i]));
+    for (int i = 0; i < COUNT; i++) filch__held_release(held[i]);
     drop_pair(&pair);
 }
 
@@ -273,6 +276,19 @@ Test(arena_reuse, cancelled_block_is_next) {
         cr_assert_eq(must_alloc(&pair, size_number(i), false, &again), block);
         cr_assert_eq(again.segment, bytes.segment);
     }
+    drop_pair(&pair);
+}
+
+Test(arena_reuse, block_of_twice_the_size_is_not_wasted) {
+    struct pair pair = make_pair();
+    struct filch__bytes large, bytes;
+    void *block = must_alloc(&pair, 8 * MIB, false, &large);
+    filch__held_release(must_hold(&pair, &large));
+    must_alloc(&pair, 4 * MIB - 4096, false, &bytes);
+    cr_assert_neq(bytes.segment, large.segment);
+    must_alloc(&pair, 8 * MIB + 1, false, &bytes);
+    cr_assert_neq(bytes.segment, large.segment);
+    cr_assert_eq(must_alloc(&pair, 4 * MIB, false, &bytes), block);
     drop_pair(&pair);
 }
 
@@ -357,6 +373,29 @@ Test(arena_reuse, any_thread_gives_back) {
     cr_assert_eq(mapped_segments(), 0);
 }
 
+static void release_one(void *held) {
+    filch__held_release(held);
+}
+
+/* The block is on its way again, and its segment goes, while the thread that released it is still there. */
+Test(arena_reuse, block_may_come_back_before_its_release_has_returned) {
+    long blocks = filch__fault_live_blocks();
+    struct pair pair = make_pair();
+    struct filch__bytes bytes;
+    struct stopper stop;
+    void *block = must_alloc(&pair, 100, false, &bytes);
+    stopper_arm(&stop, "arena.given_back");
+    pthread_t thread = thread_start(release_one, must_hold(&pair, &bytes));
+    stopper_wait_reached(&stop);
+    cr_assert_eq(must_alloc(&pair, 100, false, &bytes), block);
+    filch__held_release(must_hold(&pair, &bytes));
+    drop_pair(&pair);
+    stopper_release(&stop);
+    thread_finish(thread);
+    cr_assert_eq(mapped_segments(), 0);
+    cr_assert_eq(filch__fault_live_blocks(), blocks);
+}
+
 /* Bounds --------------------------------------------------------------------------------------- */
 
 static void check_bound(size_t size, int count, size_t bound) {
@@ -399,11 +438,12 @@ Test(arena, full_socket_is_an_error_that_passes) {
     cr_assert_eq(errno, EAGAIN);
     cr_assert_eq(open_descriptors(), fds);
     cr_assert_eq(mapped_segments(), count);
-    must_hold(&pair, &last);
+    filch__held_release(must_hold(&pair, &last));
     cr_assert_eq(mapped_segments(), 2 * count, "all that was sent is mapped");
     must_alloc(&pair, 2 * MIB, false, &bytes);
-    cr_assert_eq(bytes.segment, count + 1, "numbers have no gap");
-    must_hold(&pair, &bytes);
+    must_alloc(&pair, 2 * MIB, false, &bytes);
+    cr_assert_eq((int)bytes.segment, count + 1, "numbers have no gap");
+    filch__held_release(must_hold(&pair, &bytes));
     cr_assert_eq(open_descriptors(), fds);
     drop_pair(&pair);
 }
@@ -607,12 +647,12 @@ Test(arena_bad_writer, bits_that_a_bad_reader_sets_free_only_what_is_in_use) {
         memset(block - bytes.offset, 0xff, sizeof(struct filch__segment_head));
         for (int i = 0; i < 4; i++) {
             memset(must_alloc(&pair, MIB, false, &bytes), 1, MIB);
-            cr_assert_eq(bytes.segment, in_use);
+            cr_assert_eq((int)bytes.segment, in_use);
             offsets += bytes.offset;
         }
         cr_assert_eq(offsets, 4 * SEGMENT_HEAD + 6 * MIB, "four different blocks");
         must_alloc(&pair, MIB, false, &bytes);
-        cr_assert_eq(bytes.segment, in_use + 1, "there are no others");
+        cr_assert_eq((int)bytes.segment, in_use + 1, "there are no others");
         filch__arena_cancel(pair.arena, &bytes);
     }
     drop_pair(&pair);

@@ -350,8 +350,30 @@ Test(channel_claim, later_request_stays) {
 
 /* Sleep ---------------------------------------------------------------------------------------- */
 
-/* One message at a time; the worker looks at nothing but the ring, and sleeps without end. Most rounds hit the
- * moment at which it lies down. */
+/* One message at a time; the worker looks at nothing but the ring, and sleeps without end. Both wait a little, so that the message
+ * often comes just when the worker lies down. What is written before keeps the stores that matter waiting in the processor, so that a load
+ * overtakes them where there is no fence. */
+static void rouse(struct filch__message *message, struct filch__random *random) {
+    memset(message + 1, 1, 16 * (size_t)any(random, 128));
+}
+
+static void answer_rounds(int fd, uint64_t rounds) {
+    struct filch__channel channel = child_attach(fd);
+    struct filch__random random;
+    filch__random_init(&random, 6);
+    for (uint64_t round = 0; round < rounds; round++) {
+        while (filch__channel_read_down(&channel) == NULL)
+            filch__channel_sleep(&channel, 0, FILCH_FOREVER);
+        filch__channel_consume_down(&channel);
+        void *answer = filch__channel_begin_up(&channel, MESSAGE_RESULT, 4096);
+        CHILD_CHECK(answer != NULL);
+        filch__channel_publish_up(&channel);
+        for (uint32_t n = any(&random, 100); n > 0; n--) cpu_relax();
+        rouse(answer, &random);
+    }
+    _exit(0);
+}
+
 Test(channel_sleep, worker_is_always_woken) {
     const uint64_t rounds = (uint64_t)stress(100000);
     struct filch__random random;
@@ -359,21 +381,13 @@ Test(channel_sleep, worker_is_always_woken) {
     bool broken;
     struct filch__channel parent = make_channel(&fd);
     pid_t child = child_start();
-    if (child == 0) {
-        struct filch__channel channel = child_attach(fd);
-        for (uint64_t round = 0; round < rounds; round++) {
-            while (filch__channel_read_down(&channel) == NULL)
-                filch__channel_sleep(&channel, 0, FILCH_FOREVER);
-            filch__channel_consume_down(&channel);
-            CHILD_CHECK(filch__channel_begin_up(&channel, MESSAGE_RESULT, 16) != NULL);
-            filch__channel_publish_up(&channel);
-        }
-        _exit(0);
-    }
+    if (child == 0) answer_rounds(fd, rounds);
     filch__random_init(&random, 2);
     for (uint64_t round = 0; round < rounds; round++) {
         for (uint32_t n = any(&random, 60); n > 0; n--) cpu_relax();
-        cr_assert_not_null(filch__channel_begin_down(&parent, MESSAGE_TASK, 16));
+        void *message = filch__channel_begin_down(&parent, MESSAGE_TASK, 4096);
+        cr_assert_not_null(message);
+        rouse(message, &random);
         filch__channel_publish_down(&parent);
         for (int looks = 0; filch__channel_read_up(&parent, &broken) == NULL; looks++)
             if (looks > 200) sched_yield();
@@ -466,11 +480,13 @@ static void write_garbage(struct filch__channel *channel, uint32_t seed, uint64_
     }
 }
 
+static volatile unsigned last_sum; /* so that every message is looked at */
+
 /* Everything that the program reads of a worker. Nothing outside is touched, and all of it ends. */
 static void read_garbage(struct filch__channel *parent, bool at_rest) {
     const struct filch__message *message;
     uint64_t bytes = 0;
-    volatile unsigned sum = 0;
+    unsigned sum = 0;
     bool broken = false;
     for (int n = 0; n < 100000; n++) {
         message = filch__channel_read_up(parent, &broken);
@@ -480,6 +496,7 @@ static void read_garbage(struct filch__channel *parent, bool at_rest) {
         cr_assert(size >= sizeof *message && size <= MESSAGE_LARGEST && size % 16 == 0);
         cr_assert(start >= parent->up && start + size <= parent->up + 2 * CHANNEL_RING);
         for (uint32_t i = 0; i < size; i += 16) sum += (unsigned char)start[i];
+        last_sum = sum;
         bytes += size;
         filch__channel_consume_up(parent);
         cr_assert(!at_rest || bytes <= CHANNEL_RING, "more than was published");
@@ -537,6 +554,99 @@ Test(channel_bad_worker, garbage_is_refused) {
     filch__channel_unmap(&parent);
 }
 
+/* What the worker has written, and how many messages the program then reads before it says that it is broken. */
+static void check_faulty(uint64_t head, uint32_t size, int good) {
+    struct filch__random random;
+    int fd, n = 0;
+    bool broken;
+    struct filch__channel parent = make_channel(&fd), worker = attach_here(fd);
+    filch__random_init(&random, head + size);
+    go_to(&parent, &random);
+    for (uint64_t i = 0; i < CHANNEL_RING; i += 32768) {
+        uint32_t first = 32768 - 16;
+        char *at = worker.up + (parent.up_pos + i) % CHANNEL_RING;
+        for (uint32_t k = 0; k < first; k += 8176) memcpy(at + k, &(uint32_t){8176}, 4);
+        memcpy(at + 4 * 8176, &(uint32_t){64}, 4);
+    }
+    memcpy(worker.up + parent.up_pos % CHANNEL_RING, &size, sizeof size);
+    worker.worker->up_head = parent.up_pos + head;
+    while (filch__channel_read_up(&parent, &broken) != NULL && n <= good) {
+        filch__channel_consume_up(&parent);
+        n++;
+    }
+    cr_assert(broken, "head %lu, size %u", (unsigned long)head, size);
+    cr_assert_eq(n, good, "head %lu, size %u: %d messages", (unsigned long)head, size, n);
+    cr_assert_not(filch__channel_has_up(&parent));
+    cr_assert_null(filch__channel_begin_down(&parent, MESSAGE_TASK, 16));
+    filch__channel_unmap(&worker);
+    filch__channel_unmap(&parent);
+    close(fd);
+}
+
+Test(channel_bad_worker, each_fault_is_refused) {
+    static const uint64_t heads[] = {CHANNEL_RING + 16, CHANNEL_RING + 1, 8177, 8, 1,
+                                     UINT64_C(0) - 16,  UINT64_C(1) << 63};
+    static const uint32_t sizes[] = {0,       15, 17,    24,    8175,       MESSAGE_LARGEST + 16,
+                                     8192,    8,  32760, 65536, UINT32_MAX, UINT32_MAX - 15,
+                                     1u << 31};
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) check_faulty(heads[i], 8176, 0);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        check_faulty(sizes[i] == 8192 ? 8176 : 65536, sizes[i], 0);
+    check_faulty(8176 + 8160, 8176, 1);
+}
+
+Test(channel_bad_worker, tails_that_cannot_be_are_refused) {
+    static const uint64_t tails[] = {UINT64_C(0) - 16, CHANNEL_RING + 16, 8, UINT64_MAX,
+                                     UINT64_C(1) << 63};
+    for (size_t i = 0; i < sizeof tails / sizeof *tails; i++) {
+        int fd;
+        bool broken;
+        struct filch__channel parent = make_channel(&fd);
+        while (filch__channel_begin_down(&parent, MESSAGE_TASK, 8192) != NULL) continue;
+        cr_assert_not(parent.broken, "it is only full");
+        filch__channel_publish_down(&parent);
+        parent.worker->down_tail = tails[i];
+        cr_assert_null(filch__channel_begin_down(&parent, MESSAGE_TASK, 8192));
+        cr_assert_null(filch__channel_read_up(&parent, &broken));
+        cr_assert(broken, "tail %lu", (unsigned long)tails[i]);
+        filch__channel_unmap(&parent);
+        close(fd);
+    }
+}
+
+/* The size is right when it is checked, or when it is used, but not both. */
+Test(channel_bad_worker, size_that_changes_while_it_is_read) {
+    const int reads = stress(100000);
+    int fd;
+    bool broken;
+    struct filch__channel parent = make_channel(&fd);
+    pid_t child = child_start();
+    if (child == 0) {
+        struct filch__channel channel = child_attach(fd);
+        channel.worker->up_head = 64;
+        for (volatile uint32_t *size = (void *)channel.up;;) {
+            *size = 64;
+            cpu_relax();
+            *size = UINT32_MAX;
+            cpu_relax();
+        }
+    }
+    int good = 0;
+    for (int i = 0; i < reads || good < 100; i++) {
+        parent.up_pos = parent.up_seen = 0;
+        parent.broken = false;
+        if (filch__channel_read_up(&parent, &broken) == NULL) {
+            if (i % 256 == 0) sched_yield();
+            continue;
+        }
+        cr_assert_eq(parent.reading, 64);
+        good++;
+    }
+    kill(child, SIGKILL);
+    cr_assert_eq(child_finish(child), -SIGKILL);
+    filch__channel_unmap(&parent);
+}
+
 Test(channel_bad_worker, garbage_that_changes_while_it_is_read) {
     const int sessions = stress(2000);
     struct filch__random random;
@@ -561,6 +671,13 @@ Test(channel_bad_worker, garbage_that_changes_while_it_is_read) {
 
 /* Kills ---------------------------------------------------------------------------------------- */
 
+/* Under a sanitizer a process begins and ends slowly. */
+#if defined(TEST_SANITIZE_ADDRESS) || defined(TEST_SANITIZE_THREAD)
+enum { KILLS = 15 };
+#else
+enum { KILLS = 120 };
+#endif
+
 static void write_without_end(int fd, struct notes *notes) {
     struct filch__channel channel = child_attach(fd);
     for (uint64_t number = 1;; number++) {
@@ -576,7 +693,7 @@ static void write_without_end(int fd, struct notes *notes) {
 }
 
 Test(channel_bad_worker, what_a_killed_worker_published_is_intact) {
-    const int kills = stress(200);
+    const int kills = stress(KILLS);
     struct filch__random random;
     struct notes *notes = make_notes();
     uint64_t all = 0;

@@ -157,9 +157,26 @@ static inline void check_ends(int pid) {
     for (int i = 0; i < 20000 && is_alive(pid); i++) usleep(1000);
     cr_assert(!is_alive(pid), "process %d lives", pid);
 }
+/* This side of all workers that were started is given back. */
+struct side {
+    struct side *next;
+    struct filch__arena *arena;
+    struct filch__arena_view *view;
+};
+static struct side *sides;
+static inline void free_sides(void) {
+    while (sides != NULL) {
+        struct side *side = sides;
+        sides = side->next;
+        filch__arena_destroy(side->arena);
+        filch__arena_view_destroy(side->view);
+        free(side);
+    }
+}
 static inline void zygote_end(struct zygote_play *z) {
     filch__fd_close(z->socket);
     check_ends(z->pid);
+    free_sides();
 }
 
 /* Worker ------------------------------------------------------------------------------------------- */
@@ -193,6 +210,9 @@ static inline struct life life_send(struct zygote_play *z, uint32_t slot, uint64
     w.view = filch__arena_view_create(w.socket);
     cr_assert_not_null(w.arena);
     cr_assert_not_null(w.view);
+    struct side *side = malloc(sizeof *side);
+    *side = (struct side){sides, w.arena, w.view};
+    sides = side;
     return w;
 }
 
@@ -234,6 +254,7 @@ static inline struct answer take_answer(struct life *w, enum filch__message_kind
         memcpy(a.text, at, a.head.text.size);
         at += filch__message_round(a.head.text.size);
     }
+    if (a.head.beside.segment == 0) at += filch__message_round(a.head.beside.size);
     cr_assert_leq((size_t)(at - (const char *)m), m->size);
     done_with(w);
     return a;

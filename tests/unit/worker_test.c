@@ -263,6 +263,13 @@ Test(worker, a_function_that_is_not_here_fails_its_tasks) {
 
 /* What a task sees of itself ----------------------------------------------------------------------- */
 
+/* The result of a task that has waited, or said that it blocks. */
+static struct answer result_behind(struct life *w, uint32_t ticket) {
+    uint32_t kind;
+    while ((kind = next_message(w)->kind) == MESSAGE_AWAIT || kind == MESSAGE_AWAKE) done_with(w);
+    return take_result(w, ticket);
+}
+
 static int look_around(void *arg, void *result) {
     (void)arg;
     int *seen = result;
@@ -279,7 +286,8 @@ Test(worker, a_task_sees_the_executor) {
     struct life w = life_start(&z, 3);
     for (int i = 0; i < 2; i++) {
         int seen[6];
-        struct answer a = run_in(&w, look_around, NULL, 0, sizeof seen);
+        post(&w, 0, look_around, NULL, 0, sizeof seen);
+        struct answer a = result_behind(&w, 0);
         cr_assert_eq(a.head.code, 0);
         memcpy(seen, a.value, sizeof seen);
         cr_assert_eq(seen[0], 3);
@@ -299,15 +307,15 @@ static int on_threads(void *arg, void *result) {
     filch_future_release(f);
     return rc;
 }
-static int preload_uses_threads_not(void) {
+static int preload_nothing(void) {
     return 0;
 }
 Test(worker, the_default_executor_is_made_in_each_worker) {
-    struct zygote_play z =
-        zygote_with((struct zygote_options){.preload = preload_uses_threads_not});
+    struct zygote_play z = zygote_with((struct zygote_options){.preload = preload_nothing});
     struct life w[2] = {life_start(&z, 0), life_start(&z, 1)};
     for (int i = 0; i < 10; i++) {
-        struct answer a = run_in(&w[i % 2], on_threads, &i, sizeof i, sizeof i);
+        post(&w[i % 2], 0, on_threads, &i, sizeof i, sizeof i);
+        struct answer a = result_behind(&w[i % 2], 0);
         cr_assert_eq(int_of(&a), i * i);
     }
     for (int i = 0; i < 2; i++) {

@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <filch/executor.h>
+#include <filch/future.h>
 #include <sys/resource.h>
 
 TestSuite(zygote, .timeout = 60);
@@ -25,6 +27,10 @@ static int crash(void *arg, void *result) {
     }
     return 0;
 }
+static int do_nothing(void *arg, void *result) {
+    (void)arg, (void)result;
+    return 0;
+}
 Test(zygote, says_how_a_worker_has_ended) {
     static const int codes[] = {CLD_KILLED, CLD_KILLED, CLD_EXITED,
                                 CLD_EXITED, CLD_KILLED, CLD_KILLED};
@@ -37,6 +43,32 @@ Test(zygote, says_how_a_worker_has_ended) {
         check_died(&w, codes[i], numbers[i]);
         cr_assert_eq(filch__claim_state(&w.channel, 0, w.generation), CLAIM_TAKEN);
     }
+    zygote_end(&z);
+}
+
+/* exit() in a task: what stands in the streams is written, and the default executor of the worker ends. */
+static int open_and_exit(void *arg, void *result) {
+    filch_future *f = NULL;
+    int n = 1;
+    (void)result;
+    if (freopen(arg, "w", stdout) == NULL) return 3;
+    if (filch_submit(NULL, do_nothing, &n, sizeof n, 0, &f) != 0) return 1;
+    if (filch_future_result(f, NULL, FILCH_FOREVER) != 0) return 2;
+    printf("last words");
+    exit(9);
+}
+Test(zygote, exit_in_a_task_is_the_end_of_the_worker) {
+    struct zygote_play z = zygote_with((struct zygote_options){0});
+    char path[] = "/tmp/filch-zygote-XXXXXX", text[20] = "";
+    int file = mkstemp(path);
+    cr_assert_geq(file, 0);
+    struct life w = life_start(&z, 0);
+    post(&w, 0, open_and_exit, path, sizeof path, 0);
+    check_died(&w, CLD_EXITED, 9);
+    cr_assert_eq(read(file, text, sizeof text), 10);
+    cr_assert_str_eq(text, "last words");
+    close(file);
+    unlink(path);
     zygote_end(&z);
 }
 
@@ -69,10 +101,6 @@ Test(zygote, a_stack_that_overflows_is_a_signal) {
 }
 
 /* What it has published before stays to be read. */
-static int do_nothing(void *arg, void *result) {
-    (void)arg, (void)result;
-    return 0;
-}
 Test(zygote, a_result_outlives_its_worker) {
     struct zygote_play z = zygote_with((struct zygote_options){0});
     struct life w = life_start(&z, 0);
@@ -155,6 +183,7 @@ Test(zygote, workers_end_with_the_zygote) {
     for (int i = 0; i < 3; i++) check_ends(w[i].pid);
     struct filch__packet packet;
     cr_assert_leq(next_packet(&z, &packet), 0);
+    free_sides();
 }
 
 /* A child of the program keeps the socket open, but not the program alive. */
@@ -172,6 +201,7 @@ Test(zygote, workers_end_with_the_program) {
     waitpid(program, NULL, 0);
     check_ends(z.pid);
     for (int i = 0; i < 2; i++) check_ends(w[i].pid);
+    free_sides();
 }
 
 /* Start -------------------------------------------------------------------------------------------- */
