@@ -41,7 +41,7 @@ int filch__process_id(void);
 /* "was killed by signal 11 (Segmentation fault)", "ended with exit code 3", as text. */
 void filch__process_end_describe(const struct filch__process_end *end, char *text, size_t size);
 
-/* Resident memory of this process, bytes; 0 if it cannot be told. About 1 us. */
+/* Resident memory of this process, bytes; 0 if it cannot be told. About 5 us. */
 size_t filch__process_resident(void);
 
 #endif
