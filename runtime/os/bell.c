@@ -3,6 +3,7 @@
 
 #include "os/clock.h"
 #include "os/fault.h"
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -40,6 +41,7 @@ static struct timespec rest_of(int64_t deadline) {
 
 bool filch__fds_wait(const int *fds, int n, bool *ready, int64_t deadline) {
     struct pollfd polled[DESCRIPTORS];
+    assert(n <= DESCRIPTORS);
     for (int i = 0; i < n; i++) polled[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
     int saved = errno, got;
     do {

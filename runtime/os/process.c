@@ -4,13 +4,17 @@
  * shares the memory of the program (CLONE_VM) while the calling thread stands still (CLONE_VFORK), with no signal for its end: only
  * a wait with __WCLONE or __WALL sees it. The helper posix_spawns, which makes what is started its child, and ends; so that
  * it becomes init's. Where the program itself is init, or a subreaper, it becomes the program's child again, and a wait()
- * for any child there sees its end. */
+ * for any child there sees its end.
+ * The helper runs on a stack of its own as the calling thread, with its thread-local storage. So nothing in it is known to a sanitizer,
+ * and it is cloned by the name of the C library that ThreadSanitizer does not replace: what that does after a fork it would
+ * do in the memory of the program. For the same reason it returns, instead of calling _exit. */
 #include "os/process.h"
 
 #include "os/fault.h"
 #include "os/memory.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
@@ -23,8 +27,18 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define SELF "/proc/self/exe"
+
 /* Of the helper, which calls posix_spawn: bytes. */
 enum { HELPER_STACK = 256 * 1024 };
+
+/* Most descriptors that are passed on. */
+enum { DESCRIPTORS = 64 };
+
+/* clone(), as the C library calls it itself. */
+int __clone(int (*function)(void *), void *stack, int flags, void *argument, ...);
+
+#define NOT_SANITIZED __attribute__((no_sanitize("address", "thread", "undefined")))
 
 struct helper {
     const char *path;
@@ -35,37 +49,54 @@ struct helper {
     int error;
 };
 
-/* Ends by returning: the sanitizers do not know the stack that _exit would tell them about. */
-static int run_helper(void *argument) {
+NOT_SANITIZED static int run_helper(void *argument) {
     struct helper *h = argument;
     h->error =
         posix_spawn(&h->pid, h->path, &h->actions, &h->attributes, h->start->argv, h->start->envp);
     return 0;
 }
 
-/* clone by its other name, behind which ThreadSanitizer does not look: it takes every clone for a fork, and sets up its state,
- * which is that of this process too, for the child. */
-int __clone(int (*fn)(void *), void *stack, int flags, void *argument, ...);
+/* The path by which this program was started, for where there is no /proc; NULL: unknown. It may be relative, so it is
+ * resolved before anybody has changed the directory. */
+static char *started_by;
 
-static const char *program_path(void) {
-    if (access("/proc/self/exe", F_OK) == 0) return "/proc/self/exe";
+__attribute__((constructor)) static void note_path(void) {
     const char *path = (const char *)(uintptr_t)getauxval(AT_EXECFN);
-    return path != NULL ? path : "/proc/self/exe";
+    if (path == NULL || path[0] == '/' || access(SELF, F_OK) == 0) return;
+    static char resolved[PATH_MAX];
+    started_by = realpath(path, resolved);
 }
 
-/* First all sources go above all targets, since they may overlap; what is above is closed at the end. */
+/* /proc also names a program that was moved or deleted. */
+static const char *program_path(void) {
+    if (access(SELF, F_OK) == 0) return SELF;
+    const char *path = (const char *)(uintptr_t)getauxval(AT_EXECFN);
+    return path != NULL && path[0] == '/' ? path : started_by;
+}
+
+static bool is_source(const struct filch__start *s, int fd) {
+    for (int i = 0; i < s->fd_count; i++)
+        if (s->fds[i] == fd) return true;
+    return false;
+}
+
+/* Sources may have the numbers of targets, so those go above all targets first, to numbers that are no sources. There may be
+ * few numbers: the lowest are taken. What is above is closed at the end. */
 static int add_actions(struct helper *h) {
     const struct filch__start *s = h->start;
     posix_spawn_file_actions_t *a = &h->actions;
-    int high = s->fd_count, error = 0;
-    for (int i = 0; i < s->fd_count; i++)
-        if (s->fds[i] >= high) high = s->fds[i] + 1;
+    int from[DESCRIPTORS], next = s->fd_count, error = 0;
+    if (s->fd_count > DESCRIPTORS) return EINVAL;
+    for (int i = 0; i < s->fd_count && error == 0; i++) {
+        from[i] = s->fds[i];
+        if (from[i] < 0 || from[i] >= s->fd_count) continue;
+        while (is_source(s, next)) next++;
+        error = posix_spawn_file_actions_adddup2(a, from[i], next);
+        from[i] = next++;
+    }
     for (int i = 0; i < s->fd_count && error == 0; i++)
-        error = s->fds[i] >= 0
-                    ? posix_spawn_file_actions_adddup2(a, s->fds[i], high + i)
-                    : posix_spawn_file_actions_addopen(a, high + i, "/dev/null", O_RDWR, 0);
-    for (int i = 0; i < s->fd_count && error == 0; i++)
-        error = posix_spawn_file_actions_adddup2(a, high + i, i);
+        error = from[i] >= 0 ? posix_spawn_file_actions_adddup2(a, from[i], i)
+                             : posix_spawn_file_actions_addopen(a, i, "/dev/null", O_RDWR, 0);
     if (error == 0) error = posix_spawn_file_actions_addclosefrom_np(a, s->fd_count);
     if (error == 0 && s->directory != NULL)
         error = posix_spawn_file_actions_addchdir_np(a, s->directory);
@@ -103,6 +134,7 @@ static int clone_helper(struct helper *h) {
 int filch__process_start_apart(const struct filch__start *start, int *pid) {
     struct helper h = {.path = start->path != NULL ? start->path : program_path(), .start = start};
     if (filch__fault(FILCH__FAULT_PROCESS)) return EAGAIN;
+    if (h.path == NULL) return ENOENT;
     int error = posix_spawn_file_actions_init(&h.actions);
     if (error != 0) return error;
     error = posix_spawnattr_init(&h.attributes);

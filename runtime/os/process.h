@@ -10,12 +10,14 @@ struct filch__start {
     const char *path; /* of the program; NULL: that of this process, /proc/self/exe */
     char *const *argv, *const *envp;
     const char *directory; /* NULL: the current one */
-    const int *fds; /* become 0, 1, 2, 3, ...; every other descriptor is closed; -1: /dev/null */
+    const int *
+        fds; /* become 0, 1, 2, 3, ...; every other descriptor is closed; -1: /dev/null. At most 64 */
     int fd_count;
 };
 
 /* Starts a program as a process that no wait() of this one sees, and whose end raises no signal here: see
- * process/README.md, Death. In a session of its own, with default signal handling and an empty mask. Returns 0 or an errno. */
+ * process/README.md, Death. In a session of its own, with default signal handling and an empty mask. Returns 0 or an errno (ENOENT also: there is no
+ * /proc, and the path of this program is not known). */
 int filch__process_start_apart(const struct filch__start *start, int *pid);
 
 /* A descriptor that becomes readable when the process ends; -1 and errno. */
@@ -39,7 +41,7 @@ int filch__process_id(void);
 /* "was killed by signal 11 (Segmentation fault)", "ended with exit code 3", as text. */
 void filch__process_end_describe(const struct filch__process_end *end, char *text, size_t size);
 
-/* Resident memory of this process, bytes; 0 if it cannot be told. About 1 us. */
+/* Resident memory of this process, bytes; 0 if it cannot be told. About 5 us. */
 size_t filch__process_resident(void);
 
 #endif

@@ -7,11 +7,14 @@
 #include "os/memory.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysinfo.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Bytes from which on the kernel is asked first whether there is so much memory; that takes some 30 us. */
@@ -38,12 +41,44 @@ static bool is_too_much(size_t size) {
     return size > most - most / 8;
 }
 
+/* Newer than the headers of some libc. Some systems refuse files that can be executed. */
+#if !defined(MFD_NOEXEC_SEAL)
+#define MFD_NOEXEC_SEAL 8U
+#endif
+
+static int create_file(const char *name) {
+    int file = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+    if (file < 0 && errno == EINVAL) /* before Linux 6.3 */
+        file = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    return file;
+}
+
+/* All of it, and its size stays: nobody else who has the file can make an access fail. With signals blocked, because older kernels give
+ * up when one comes, and a timer may be quicker than a large file each time. The one for a file beyond the limit of its
+ * size is taken back. */
+static int reserve(int file, size_t size) {
+    static const struct timespec now = {0, 0};
+    sigset_t all, before, too_large;
+    sigfillset(&all);
+    sigemptyset(&too_large);
+    sigaddset(&too_large, SIGXFSZ);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error;
+    do {
+        error = posix_fallocate(file, 0, (off_t)size);
+    } while (error == EINTR);
+    if (error == EFBIG) sigtimedwait(&too_large, NULL, &now);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error != 0) return error;
+    return fcntl(file, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0 ? 0 : errno;
+}
+
 int filch__shm_create(const char *name, size_t size, int *fd) {
     if (filch__fault(FILCH__FAULT_FD)) return EMFILE;
     if (is_too_much(size)) return ENOMEM;
-    int file = memfd_create(name, MFD_CLOEXEC);
+    int file = create_file(name);
     if (file < 0) return errno;
-    int error = filch__fault(FILCH__FAULT_MAP) ? ENOSPC : posix_fallocate(file, 0, (off_t)size);
+    int error = filch__fault(FILCH__FAULT_MAP) ? ENOSPC : reserve(file, size);
     if (error != 0) {
         close(file);
         return error;

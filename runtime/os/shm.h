@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* A file of that many bytes (a multiple of the page), all reserved, so that no access fails later. Returns 0 or an errno; *fd is closed on exec. */
+/* A file of that many bytes (a multiple of the page), all reserved, so that no access fails later; its size cannot be changed. Returns 0 or an errno; *fd is closed on exec. */
 int filch__shm_create(const char *name, size_t size, int *fd);
 /* Its size in bytes; 0 if it cannot be told. */
 size_t filch__shm_size(int fd);

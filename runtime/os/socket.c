@@ -24,6 +24,7 @@ int filch__socket_send(int fd, const void *packet, size_t size, const int *fds, 
     struct iovec part = {(void *)(unsigned long)packet, size};
     union control control;
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    if (n > DESCRIPTORS) return EINVAL;
     if (n > 0) {
         memset(&control, 0, sizeof control);
         message.msg_control = &control;
@@ -68,7 +69,7 @@ long filch__socket_receive(int fd, void *packet, size_t size, int *fds, int *n) 
                              .msg_controllen = sizeof control};
     long got;
     do {
-        got = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        got = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC | MSG_TRUNC);
         /* ECONNRESET: the other side has ended with packets of this one unread; said once, before those that it has
          * sent. */
     } while (got < 0 && (errno == EINTR || errno == ECONNRESET));

@@ -4,6 +4,7 @@
 #include "process/module.h"
 
 #include "error.h"
+#include "process/note.h"
 #include <dlfcn.h>
 #include <elf.h>
 #include <link.h>
@@ -12,54 +13,32 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct id {
-    uint32_t size;
-    uint8_t bytes[MODULE_ID_LARGEST];
-};
-
-static size_t padded(size_t size) {
-    return (size + 3) & ~(size_t)3;
-}
-
-/* The build id in one segment of notes. */
-static bool find_id(const char *notes, size_t size, struct id *id) {
-    while (size >= sizeof(ElfW(Nhdr))) {
-        const ElfW(Nhdr) *note = (const void *)notes;
-        size_t name = padded(note->n_namesz), bytes = padded(note->n_descsz);
-        size_t whole = sizeof *note + name + bytes;
-        if (whole > size) return false;
-        const char *text = notes + sizeof *note;
-        if (note->n_type == NT_GNU_BUILD_ID && note->n_namesz == 4 && memcmp(text, "GNU", 4) == 0 &&
-            note->n_descsz <= MODULE_ID_LARGEST) {
-            id->size = note->n_descsz;
-            memcpy(id->bytes, text + name, note->n_descsz);
-            return true;
-        }
-        notes += whole;
-        size -= whole;
-    }
-    return false;
-}
-
-static struct id id_of(const struct dl_phdr_info *info) {
-    struct id id = {0, {0}};
+/* Is all of that loaded, in one segment with those rights? */
+static bool is_loaded(const struct dl_phdr_info *info, uint64_t offset, uint64_t size,
+                      uint32_t rights) {
     for (int i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *p = &info->dlpi_phdr[i];
-        if (p->p_type == PT_NOTE &&
-            find_id((const char *)(info->dlpi_addr + p->p_vaddr), p->p_memsz, &id))
-            break;
+        if (p->p_type == PT_LOAD && (p->p_flags & rights) == rights && offset >= p->p_vaddr &&
+            size <= p->p_memsz && offset - p->p_vaddr <= p->p_memsz - size)
+            return true;
     }
-    return id;
+    return false;
 }
 
 static bool is_code(const struct dl_phdr_info *info, uint64_t offset) {
+    return is_loaded(info, offset, 1, PF_X);
+}
+
+static struct filch__build_id id_of(const struct dl_phdr_info *info) {
+    struct filch__build_id id = {0, {0}};
     for (int i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *p = &info->dlpi_phdr[i];
-        if (p->p_type == PT_LOAD && (p->p_flags & PF_X) != 0 && offset >= p->p_vaddr &&
-            offset - p->p_vaddr < p->p_memsz)
-            return true;
+        if (p->p_type == PT_NOTE && is_loaded(info, p->p_vaddr, p->p_memsz, PF_R) &&
+            filch__build_id_find((const char *)(info->dlpi_addr + p->p_vaddr), p->p_memsz,
+                                 p->p_align, &id))
+            break;
     }
-    return false;
+    return id;
 }
 
 /* The program itself comes first, and its name is empty; of the others, their path. */
@@ -76,13 +55,37 @@ struct search {
     char path[PATH_MAX];
 };
 
+/* The file that is mapped there; to be freed; NULL: not known. */
+static char *mapped_path(uint64_t address) {
+    char *line = NULL, *path = NULL;
+    size_t room = 0;
+    FILE *maps = fopen("/proc/self/maps", "re");
+    while (maps != NULL && path == NULL && getline(&line, &room, maps) > 0) {
+        unsigned long long from, to;
+        char *slash = strchr(line, '/');
+        if (slash == NULL || sscanf(line, "%llx-%llx", &from, &to) != 2) continue;
+        slash[strcspn(slash, "\n")] = 0;
+        if (address >= from && address < to) path = realpath(slash, NULL);
+    }
+    if (maps != NULL) fclose(maps);
+    free(line);
+    return path;
+}
+
+/* The linker may know it by a relative path: from a directory that may no longer be the current one, and in which no worker need
+ * stand. To be freed; NULL: not known. */
+static char *absolute_path(const char *path, uint64_t address) {
+    char *mapped = path[0] == '/' ? NULL : mapped_path(address);
+    return mapped != NULL ? mapped : realpath(path, NULL);
+}
+
 static int name_if_here(struct dl_phdr_info *info, size_t size, void *argument) {
     struct search *s = argument;
     struct filch__function_name *name = s->name;
     uint64_t offset = s->address - info->dlpi_addr;
     (void)size;
     if (!is_code(info, offset)) return 0;
-    struct id id = id_of(info);
+    struct filch__build_id id = id_of(info);
     bool program = is_program(info);
     snprintf(s->path, sizeof s->path, "%s", program ? "" : info->dlpi_name);
     s->outcome = id.size == 0 && !program ? NO_ID : FOUND;
@@ -91,8 +94,7 @@ static int name_if_here(struct dl_phdr_info *info, size_t size, void *argument) 
     memcpy(name->id, id.bytes, sizeof name->id);
     name->path[0] = 0;
     if (program) return 1;
-    /* The linker may know it by a relative path, and the worker may stand elsewhere. */
-    char *absolute = realpath(info->dlpi_name, NULL);
+    char *absolute = absolute_path(info->dlpi_name, s->address);
     const char *path = absolute != NULL ? absolute : info->dlpi_name;
     if (strlen(path) >= sizeof name->path)
         s->outcome = PATH_TOO_LONG;
@@ -130,24 +132,22 @@ struct lookup {
     enum { ABSENT, PRESENT, OTHER_BUILD, NO_CODE } outcome;
 };
 
-static bool is_same(const struct id *id, const struct filch__function_name *name) {
-    return id->size == name->id_size && memcmp(id->bytes, name->id, id->size) == 0;
-}
-
-/* By its build id, wherever it was loaded from; one of the same path with another id is another build. */
+/* By its build id, wherever it was loaded from, but rather from the same path: the same library may be there twice, with data of its
+ * own each time. One of that path with another id is another build. */
 static int find_here(struct dl_phdr_info *info, size_t size, void *argument) {
     struct lookup *l = argument;
-    struct id id = id_of(info);
     bool program = is_program(info), wanted = l->name->path[0] == 0;
     (void)size;
     if (program != wanted) return 0;
-    if (!is_same(&id, l->name)) {
-        if (program || strcmp(info->dlpi_name, l->name->path) == 0) l->outcome = OTHER_BUILD;
+    struct filch__build_id id = id_of(info);
+    bool same_path = program || strcmp(info->dlpi_name, l->name->path) == 0;
+    if (!filch__build_id_is(&id, l->name)) {
+        if (same_path && l->outcome == ABSENT) l->outcome = OTHER_BUILD;
         return 0;
     }
     l->outcome = is_code(info, l->name->offset) ? PRESENT : NO_CODE;
     l->address = info->dlpi_addr + l->name->offset;
-    return 1;
+    return same_path;
 }
 
 static int give_up(const struct filch__function_name *name, const char *why) {
@@ -157,7 +157,10 @@ static int give_up(const struct filch__function_name *name, const char *why) {
 
 int filch__function_find(const struct filch__function_name *name, void (**function)(void)) {
     struct lookup l = {.name = name};
-    if (name->id_size > MODULE_ID_LARGEST) return give_up(name, "its build id is not valid");
+    if (memchr(name->path, 0, sizeof name->path) == NULL)
+        return filch__error_constant(FILCH_EINVAL, "the path of the task's library is not valid");
+    if (name->id_size > MODULE_ID_LARGEST || (name->id_size == 0 && name->path[0] != 0))
+        return give_up(name, "its build id is not valid");
     dl_iterate_phdr(find_here, &l);
     if (l.outcome == ABSENT && name->path[0] != 0) {
         if (dlopen(name->path, RTLD_NOW | RTLD_LOCAL) == NULL) {

@@ -10,6 +10,7 @@
 #include "error.h"
 #include "os/process.h"
 #include "process/module.h"
+#include "process/note.h"
 #include "support.h"
 #include <criterion/criterion.h>
 #include <dlfcn.h>
@@ -258,6 +259,38 @@ Test(module, a_plugin_by_a_relative_path) {
     copy_end(&c);
 }
 
+/* Nor does it any longer here. Another file may stand where it leads now. */
+Test(module, a_relative_path_in_another_directory) {
+    struct copy c = copy_plugin("process_plugin_1.so"), other = copy_plugin("process_plugin_2.so");
+    cr_assert_eq(chdir(c.directory), 0);
+    function *fn = static_of(open_plugin("./plugin.so"));
+    static const char *const directories[] = {"/", NULL};
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(chdir(directories[i] != NULL ? directories[i] : other.directory), 0);
+        struct filch__function_name name = name_of(fn);
+        cr_assert_str_eq(name.path, c.path, "%s", name.path);
+        cr_assert_eq(ask_fresh(&name).value, 6);
+    }
+    copy_end(&c);
+    copy_end(&other);
+}
+
+/* The same library twice: of one build, with data of its own each time. */
+Test(module, two_copies_of_one_build) {
+    struct copy copies[2];
+    function *fns[2];
+    for (int i = 0; i < 2; i++) {
+        copies[i] = copy_plugin("process_plugin_1.so");
+        fns[i] = static_of(open_plugin(copies[i].path));
+    }
+    cr_assert_neq((uintptr_t)fns[0], (uintptr_t)fns[1]);
+    for (int i = 0; i < 2; i++) {
+        struct filch__function_name name = name_of(fns[i]);
+        check_found(&name, fns[i]);
+    }
+    for (int i = 0; i < 2; i++) copy_end(&copies[i]);
+}
+
 /* A process that has forked finds what its parent loads later. */
 Test(module, a_plugin_in_a_child) {
     int ends[2];
@@ -331,6 +364,56 @@ Test(module, a_library_without_build_id) {
     check_no_name(fn, "-Wl,--build-id");
 }
 
+/* Notes ----------------------------------------------------------------------------------------- */
+
+/* One note at *used. */
+static void add_note(char *notes, size_t *used, size_t alignment, const char *owner, uint32_t type,
+                     const char *content, size_t size) {
+    ElfW(Nhdr) note = {
+        .n_namesz = (uint32_t)strlen(owner) + 1, .n_descsz = (uint32_t)size, .n_type = type};
+    size_t at = (sizeof note + note.n_namesz + alignment - 1) & ~(alignment - 1);
+    memcpy(notes + *used, &note, sizeof note);
+    strcpy(notes + *used + sizeof note, owner);
+    memcpy(notes + *used + at, content, size);
+    *used += (at + size + alignment - 1) & ~(alignment - 1);
+}
+
+Test(module, notes_of_both_alignments) {
+    for (size_t alignment = 4; alignment <= 8; alignment += 4) {
+        char notes[200] = {0};
+        size_t used = 0;
+        add_note(notes, &used, alignment, "Another", NT_GNU_BUILD_ID, "wrong", 5);
+        add_note(notes, &used, alignment, "GNU", NT_GNU_ABI_TAG, "wrong", 5);
+        size_t end = used + sizeof(ElfW(Nhdr)) + 4 + 5; /* its owner, and its content */
+        add_note(notes, &used, alignment, "GNU", NT_GNU_BUILD_ID, "right", 5);
+        add_note(notes, &used, alignment, "GNU", NT_GNU_BUILD_ID, "later", 5);
+        for (size_t size = 0; size <= used; size++) {
+            struct filch__build_id id = {0, {0}};
+            char *part = malloc(size); /* of which a sanitizer knows the size */
+            if (size > 0) memcpy(part, notes, size);
+            cr_assert_eq(filch__build_id_find(part, size, alignment, &id), size >= end);
+            cr_assert(size < end || (id.size == 5 && memcmp(id.bytes, "right", 5) == 0));
+            free(part);
+        }
+    }
+}
+
+Test(module, notes_of_any_size) {
+    static const uint32_t sizes[] = {0, 1, 4, 5, 33, 100, 0x7fffffff, 0x80000000, UINT32_MAX};
+    enum { N = sizeof sizes / sizeof *sizes };
+    char *notes = calloc(1, 64);
+    for (int i = 0; i < N * N; i++) {
+        ElfW(Nhdr) note = {sizes[i / N], sizes[i % N], NT_GNU_BUILD_ID};
+        struct filch__build_id id = {0, {0}};
+        memcpy(notes, &note, sizeof note);
+        strcpy(notes + sizeof note, "GNU");
+        bool valid = note.n_namesz == 4 && note.n_descsz > 0 && note.n_descsz <= MODULE_ID_LARGEST;
+        cr_assert_eq(filch__build_id_find(notes, 64, 4, &id), valid, "%u %u", note.n_namesz,
+                     note.n_descsz);
+    }
+    free(notes);
+}
+
 /* What is not found ------------------------------------------------------------------------------- */
 
 Test(module, another_build_of_the_program) {
@@ -347,6 +430,18 @@ Test(module, another_build_of_the_program) {
     check_not_found(&other, "its build id is not valid");
     other.id_size = UINT32_MAX;
     check_not_found(&other, "its build id is not valid");
+}
+
+Test(module, a_library_without_build_id_is_none_of_many) {
+    struct filch__function_name name = name_of((function *)gnu_get_libc_version);
+    name.id_size = 0;
+    check_not_found(&name, "its build id is not valid");
+}
+
+Test(module, a_path_without_an_end) {
+    struct filch__function_name name = name_of((function *)times_seven);
+    memset(name.path, '/', sizeof name.path);
+    check_not_found(&name, "not valid");
 }
 
 /* The file was replaced after it was loaded here. */
@@ -481,6 +576,32 @@ Test(describe, a_truncated_file) {
     write_file(c.path, whole.start, whole.size);
     check_described(fn, "times_version");
     free(whole.start);
+    copy_end(&c);
+}
+
+/* Its symbols would be those of other functions. */
+Test(describe, a_file_of_another_build) {
+    struct copy c = copy_plugin("process_plugin_1.so");
+    struct bytes other = read_file(path_of("process_plugin_2.so"));
+    function *fn = static_of(open_plugin(c.path));
+    char expected[100];
+    check_described(fn, "times_version");
+    snprintf(expected, sizeof expected, "plugin.so+0x%llx", (unsigned long long)name_of(fn).offset);
+    write_file(c.path, other.start, other.size);
+    check_described(fn, expected);
+    free(other.start);
+    copy_end(&c);
+}
+
+/* Opening it must not wait for somebody who writes. */
+Test(describe, a_file_that_became_a_pipe) {
+    struct copy c = copy_plugin("process_plugin_1.so");
+    function *fn = static_of(open_plugin(c.path));
+    char expected[100];
+    snprintf(expected, sizeof expected, "plugin.so+0x%llx", (unsigned long long)name_of(fn).offset);
+    cr_assert_eq(unlink(c.path), 0);
+    cr_assert_eq(mkfifo(c.path, 0600), 0);
+    check_described(fn, expected);
     copy_end(&c);
 }
 

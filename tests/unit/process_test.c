@@ -255,6 +255,28 @@ Test(process, sources_and_targets_overlap) {
     for (int fd = 3; fd < N; fd++) cr_assert(fd_closes_on_exec(fd));
 }
 
+/* There is no number above those that are given, and hardly one below. */
+Test(process, few_descriptors_are_free) {
+    struct rlimit limit;
+    int ends[2], last = 31;
+    cr_assert_eq(pipe(ends), 0);
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = (rlim_t)last + 1;
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    cr_assert_eq(dup2(ends[1], last), last);
+    /* The first number above the targets is a source as well. */
+    int n = ends[1], fds[16] = {2};
+    cr_assert(n > 3 && n < 16);
+    fds[1] = last;
+    fds[n - 1] = n;
+    struct report r = report_with((struct filch__start){.fds = fds, .fd_count = n}, ends[0]);
+    cr_assert_eq(r.fds, n);
+    for (int i = 0; i < n; i++) check_file(&r, i, fds[i]);
+    close(last);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 Test(process, nothing_stays_open_here) {
     int before = fds_open();
     long blocks = filch__fault_live_blocks();
@@ -328,6 +350,20 @@ Test(process, what_cannot_be_started) {
     check_fails((struct filch__start){.path = "/bin/sh", .directory = "/nonexistent"}, ENOENT);
     check_fails((struct filch__start){.path = "/bin/sh", .directory = "/dev/null"}, ENOTDIR);
     check_fails((struct filch__start){.path = "/bin/sh", .fds = closed}, EBADF);
+}
+
+Test(process, more_descriptors_than_are_passed_on) {
+    int fds[65], pid = -7;
+    for (int i = 0; i < 65; i++) fds[i] = 2;
+    struct filch__start s = {.path = "/bin/sh",
+                             .argv = WORDS("sh", "-c", "exit 0"),
+                             .envp = environ,
+                             .fds = fds,
+                             .fd_count = 65};
+    cr_assert_eq(filch__process_start_apart(&s, &pid), EINVAL);
+    cr_assert_eq(pid, -7);
+    s.fd_count = 64;
+    wait_for_end(start(s));
 }
 
 Test(process, no_process_and_no_stack) {

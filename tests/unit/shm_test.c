@@ -13,7 +13,9 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 TestSuite(shm, .timeout = 20);
@@ -71,6 +73,52 @@ Test(shm, more_than_there_is) {
     cr_assert_eq(filch__shm_create("test", (size_t)1 << 50, &fd), ENOMEM);
     cr_assert_eq(fd, -7);
     cr_assert_eq(fds_open(), before);
+}
+
+/* Whoever has it can make no access of another fail. */
+Test(shm, its_size_stays) {
+    int fd = file_of(SIZE);
+    cr_assert_eq(ftruncate(fd, 0), -1);
+    cr_assert_eq(errno, EPERM);
+    cr_assert_eq(ftruncate(fd, 2 * SIZE), -1);
+    cr_assert_eq(errno, EPERM);
+    cr_assert_eq(fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE), -1);
+    cr_assert_eq(filch__shm_size(fd), SIZE);
+    close(fd);
+}
+
+/* The kernel would send a signal that ends the program. */
+Test(shm, beyond_the_limit_of_a_file) {
+    struct rlimit limit;
+    sigset_t before, after, pending;
+    int fd = -7, open_before = fds_open();
+    sigprocmask(SIG_BLOCK, NULL, &before);
+    cr_assert_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = SIZE;
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    cr_assert_eq(filch__shm_create("test", 2 * SIZE, &fd), EFBIG);
+    cr_assert_eq(fd, -7);
+    cr_assert_eq(fds_open(), open_before);
+    sigpending(&pending);
+    cr_assert_eq(sigismember(&pending, SIGXFSZ), 0);
+    sigprocmask(SIG_BLOCK, NULL, &after);
+    for (int i = 1; i < SIGRTMIN; i++)
+        cr_assert_eq(sigismember(&before, i), sigismember(&after, i), "signal %d", i);
+}
+
+static volatile sig_atomic_t ticks;
+static void count_tick(int number) {
+    (void)number;
+    ticks++;
+}
+
+/* A timer that is quicker than the kernel, which gives up when a signal comes. */
+Test(shm, under_a_quick_timer) {
+    static const struct itimerval often = {{0, 50}, {0, 50}}, never;
+    signal(SIGALRM, count_tick);
+    cr_assert_eq(setitimer(ITIMER_REAL, &often, NULL), 0);
+    for (int i = 0; i < 5 || ticks == 0; i++) close(file_of((size_t)8 << 20));
+    cr_assert_eq(setitimer(ITIMER_REAL, &never, NULL), 0);
 }
 
 /* Mappings -------------------------------------------------------------------------------------- */

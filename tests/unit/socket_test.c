@@ -59,8 +59,8 @@ Test(socket, packets_keep_their_borders) {
     send_text(ends[0], "k");
     check_text(ends[1], "a");
     check_text(ends[1], "bcd");
-    /* What does not fit is lost, and the next packet is whole. */
-    cr_assert_eq(filch__socket_receive(ends[1], got, sizeof got, NULL, NULL), 4);
+    /* What does not fit is lost, but told, and the next packet is whole. */
+    cr_assert_eq(filch__socket_receive(ends[1], got, sizeof got, NULL, NULL), 6);
     cr_assert_eq(memcmp(got, "efgh", 4), 0);
     check_text(ends[1], "k");
     close_pair(ends);
@@ -232,6 +232,16 @@ Test(socket, descriptors_travel) {
     close_all(files, MANY);
     close_pair(ends);
     cr_assert_eq(fds_open(), before);
+}
+
+Test(socket, more_descriptors_than_a_packet_takes) {
+    int ends[2], fds[9];
+    char got[4];
+    make_pair(ends);
+    for (int i = 0; i < 9; i++) fds[i] = ends[0];
+    cr_assert_eq(filch__socket_send(ends[0], "a", 1, fds, 9), EINVAL);
+    cr_assert_eq(filch__socket_receive(ends[1], got, sizeof got, NULL, NULL), -EAGAIN);
+    close_pair(ends);
 }
 
 /* Each comes with its own packet. */
