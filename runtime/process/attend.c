@@ -119,6 +119,18 @@ static bool has_news(struct filch__processes *p) {
     return false;
 }
 
+uint32_t filch__attend_sleepers(struct filch__processes *p) {
+    uint32_t sleepers = 0, n = load_relaxed(&p->seats_used); /* relaxed: a hint */
+    visit(p);
+    for (uint32_t i = 0; i < n; i++) {
+        struct filch__channel *channel = load_acquire(&p->seats[i].channel); /* V12 <- V11 */
+        /* relaxed: a statistic */
+        sleepers += channel != NULL && load_relaxed(&channel->worker->asleep) != 0;
+    }
+    leave(p);
+    return sleepers;
+}
+
 /* Tells the workers on which CPU somebody waits awake for them, or that nobody does. During a visit. */
 static void tell_workers(struct filch__processes *p, bool awake) {
     uint32_t n = load_relaxed(&p->seats_used); /* relaxed: a hint */
@@ -166,7 +178,7 @@ static bool sleep_as_attendant(struct filch__processes *p, filch_future *f, int6
 static bool become_attendant(struct filch__processes *p) {
     uint32_t nobody = 0;
     if (load_relaxed(&p->attendant) != 0 ||       /* relaxed: a hint */
-        !cas_acq_rel(&p->attendant, &nobody, 1u)) /* V15 <- V16; V15 -> V16 */
+        !cas_acq_rel(&p->attendant, &nobody, 1u)) /* V15 <- V16 */
         return false;
     store_relaxed(&p->common->listener, (uint32_t)LISTENER_NOBODY); /* relaxed: a hint */
     return true;

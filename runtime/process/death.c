@@ -130,6 +130,9 @@ static void end_unborn(struct filch__processes *p, struct filch__seat *s,
     end_tickets(p, s, NULL, 0, ended);
     filch__hire_vacate(p, s);
     filch__hire_failed(p, packet->number);
+    if (p->live == 0 && ++p->early_deaths >= EARLY_DEATHS)
+        filch__death_break(p, filch__text("the executor broke: no worker could be forked: %s",
+                                          strerror(packet->number)));
 }
 
 static void kill_all(struct filch__processes *p) {

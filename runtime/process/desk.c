@@ -111,6 +111,8 @@ static void collect_all(struct filch__processes *p, struct filch__ended *ended) 
         struct filch__seat *s = &p->seats[i];
         if (s->channel != NULL && s->life != SEAT_DOOMED && filch__channel_has_up(s->channel))
             filch__collect(p, s, ended, MESSAGES);
+        if (unlikely(s->channel != NULL && s->channel->broken && s->life != SEAT_DOOMED))
+            filch__hire_kill(p, s, filch__text("because it has written what cannot be"));
         p->blocked += filch__seat_is_blocked(s);
     }
 }

@@ -165,6 +165,8 @@ void filch__dispatch_publish(struct filch__processes *p) {
         if (unlikely(s->later != NULL && s->channel != NULL)) filch__family_flush(s);
         if (!s->begun || s->channel == NULL) continue;
         s->begun = false;
+        /* relaxed: a statistic */
+        if (load_relaxed(&s->channel->worker->asleep) != 0) count_own(&p->woken, 1);
         filch__channel_publish_down(s->channel);
     }
 }

@@ -105,7 +105,9 @@ static void stats(filch_executor *e, filch_stats *out) {
     filch__outside_add_stats(&p->outside, &s);
     s.completed = load_relaxed(&p->completed);       /* relaxed: a statistic */
     s.cancelled = load_relaxed(&p->home->cancelled); /* relaxed: a statistic */
-    s.workers_started = load_relaxed(&p->started);   /* relaxed: a statistic */
+    s.woken = load_relaxed(&p->woken);               /* relaxed: a statistic */
+    s.parked = s.woken + filch__attend_sleepers(p);
+    s.workers_started = load_relaxed(&p->started); /* relaxed: a statistic */
     *out = s;
 }
 

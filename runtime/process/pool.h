@@ -15,7 +15,6 @@
  *   V9 fetch_sub_acq_rel visitors (leave) -> V10 load_acquire visitors (retire): the channel is used no more
  *   V11 store_release channel (hire) -> V12 load_acquire channel (visit): its fields
  *   V13 store_release ticket (post) -> V14 load_acquire ticket (find): the claim is POSTED
- *   V15 cas_acq_rel attendant (come) -> V16 store_release attendant (go): one at a time
  *   V16 store_release attendant (go) -> V15 cas_acq_rel attendant (come): the same
  *   V17 fetch_sub_acq_rel unfinished (done) -> V18 load_acquire unfinished (end): the futures have ended
  *   V19 store_release over (desk) -> V20 load_acquire over (manager): no worker is left
@@ -139,9 +138,9 @@ struct filch__processes {
     uint32_t early_deaths;          /* in a row */
     int64_t pause, next_start;      /* after deaths */
     bool zygote_gone;
-    bool zygote_watched;         /* the manager's: its socket is open on the other side */
-    uint64_t completed, started; /* statistics */
-    int64_t timeout_at;          /* when to look for tasks that run too long; 0: never */
+    bool zygote_watched;                /* the manager's: its socket is open on the other side */
+    uint64_t completed, started, woken; /* statistics */
+    int64_t timeout_at;                 /* when to look for tasks that run too long; 0: never */
     /* Any thread's. */
     own_lines struct filch__stack injector;
     own_lines uint32_t desk;
@@ -296,6 +295,8 @@ void filch__manager_timer(struct filch__processes *p, int64_t time);
 /* attend.c: what future.c asks --------------------------------------------------------------------- */
 
 extern const struct filch__remote filch__processes_remote;
+/* How many workers sleep. */
+uint32_t filch__attend_sleepers(struct filch__processes *p);
 
 /* spawn.c ------------------------------------------------------------------------------------------ */
 
