@@ -106,7 +106,7 @@ static void check_kills(int workers, int kills) {
     enum { AHEAD = 60 };
     struct census before = census_before();
     struct load load = {processes_of(workers), malloc(LARGEST), (uint64_t)workers, 0, 0};
-    struct killer killer = {zygote_of(some_worker(load.executor)), kills, 0, 0, 7};
+    struct killer killer = {some_zygote(load.executor), kills, 0, 0, 7};
     struct load_task tasks[AHEAD];
     int done = 0;
     for (int i = 0; i < AHEAD; i++) submit_order(&load, &tasks[i]);

@@ -212,7 +212,7 @@ Test(process_life, a_zygote_that_is_killed_takes_its_workers_along_and_nothing_h
 Test(process_life, a_zygote_that_is_killed_while_idle) {
     for (int used = 0; used < 2; used++) {
         filch_executor *e = processes_of(1);
-        int zygote = zygote_of(some_worker(e)), n = 3;
+        int zygote = some_zygote(e), n = 3;
         if (used) check_it_works(e);
         cr_assert_eq(kill(zygote, SIGKILL), 0);
         cr_assert(ends_soon(zygote));

@@ -85,7 +85,11 @@ Test(conformance_executors, a_submit_wakes_a_worker_that_sleeps) {
     filch_executor *e = make_executor(2);
     for (int i = 0; i < 20; i++) {
         cr_assert_eq(finish(submit_int(e, square, 3)), 0);
-        if (i % 4 == 0) settle(e);
+        if (i % 4 != 0) continue;
+        if (factory()->properties & SAME_MEMORY)
+            settle(e);
+        else
+            usleep(1000); /* sleeps of other processes are not counted */
     }
     cr_assert_eq(stats_of(e).workers_started, 1);
     ok(filch_executor_destroy(e));
