@@ -314,6 +314,9 @@ static bool spin_for_down(struct filch__channel *channel, int64_t duration, int6
     return true;
 }
 
+/* Nanoseconds until a worker looks again without having been rung for: 250 ms, some 5 us of CPU each. */
+#define NAP 250000000
+
 void filch__channel_sleep(struct filch__channel *channel, int64_t spin, int64_t deadline) {
     struct filch__worker_page *page = channel->worker;
     if (has_down(channel) || spin_for_down(channel, spin, deadline)) return;
@@ -322,8 +325,10 @@ void filch__channel_sleep(struct filch__channel *channel, int64_t spin, int64_t 
     store_relaxed(&page->cpu, 0);                  /* relaxed: a hint */
     store_relaxed(&page->asleep, asleep_on(bell)); /* relaxed: W2, ordered by Q9 */
     fence_seq_cst();                               /* Q9 <-> Q8 */
-    if (!has_down(channel))                        /* W3 */
-        filch__futex_wait_shared(&channel->parent->bell, bell, deadline); /* W4 */
+    /* W3, W4. What the worker's tasks write there may be garbage: it looks again even if nobody rings. */
+    int64_t nap = filch__deadline(NAP);
+    if (!has_down(channel))
+        filch__futex_wait_shared(&channel->parent->bell, bell, nap < deadline ? nap : deadline);
     store_relaxed(&page->asleep,
                   0); /* relaxed: a parent that still sees the old value rings for nothing */
     note_here(channel);
