@@ -147,7 +147,7 @@ void filch__dispatch(struct filch__processes *p, struct filch__ended *ended) {
         if (p->queue.first != NULL) filch__manager_wake(p); /* which drains it */
         return;
     }
-    if (p->queue.first == NULL && p->in_flight > p->live && could_take_more(p)) rebalance(p);
+    if (p->queue.first == NULL && p->in_flight > 1 && could_take_more(p)) rebalance(p);
     while (p->queue.first != NULL && post_first(p, ended)) continue;
     if (unlikely(p->queue.first != NULL && p->blocked != 0)) filch__family_help(p);
 }
