@@ -69,8 +69,8 @@ long filch__socket_receive(int fd, void *packet, size_t size, int *fds, int *n) 
     long got;
     do {
         got = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-        /* ECONNRESET: the other side has ended with packets of this one unread; said once, before those that it has
-         * sent. */
+        /* ECONNRESET, once: the other side has ended with packets of this one unread. What it has sent before is there
+         * still, and then the end. */
     } while (got < 0 && (errno == EINTR || errno == ECONNRESET));
     if (got < 0) {
         if (n != NULL) *n = 0;

@@ -81,12 +81,6 @@ uint32_t filch__dispatch_take_back(struct filch__processes *p, struct filch__sea
     return back;
 }
 
-/* Could another worker begin at once, or be started? After a death there may be fewer than max. */
-static bool is_hungry(struct filch__processes *p) {
-    bool more;
-    return find_idle(p, &more) != NULL || (more && p->live < p->max);
-}
-
 /* Takes back half of what the one with most has ahead. */
 static void rebalance(struct filch__processes *p) {
     uint32_t tickets[CHANNEL_TICKETS], most = 0;
@@ -100,6 +94,12 @@ static void rebalance(struct filch__processes *p) {
         rich = s;
     }
     if (rich != NULL) filch__dispatch_take_back(p, rich, (most + 1) / 2);
+}
+
+/* Is there a worker without a task, or could there be one? */
+static bool could_take_more(struct filch__processes *p) {
+    bool more;
+    return find_idle(p, &more) != NULL || (more && p->live < p->limit && filch__hire_can(p));
 }
 
 /* Giving out --------------------------------------------------------------------------------------- */
@@ -154,7 +154,7 @@ void filch__dispatch(struct filch__processes *p, struct filch__ended *ended) {
         if (p->queue.first != NULL) filch__manager_wake(p); /* which drains it */
         return;
     }
-    if (p->queue.first == NULL && p->in_flight > 1 && is_hungry(p)) rebalance(p);
+    if (p->queue.first == NULL && p->in_flight > 1 && could_take_more(p)) rebalance(p);
     while (p->queue.first != NULL && post_first(p, ended)) continue;
     if (unlikely(p->queue.first != NULL && p->blocked != 0)) filch__family_help(p);
 }

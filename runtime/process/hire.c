@@ -101,16 +101,18 @@ void filch__hire_failed(struct filch__processes *p, int error) {
                       error == ENOMEM ? FILCH_ENOMEM : FILCH_EAGAIN); /* V34 -> V35 */
 }
 
-struct filch__seat *filch__hire(struct filch__processes *p) {
-    if (p->zygote_gone) return NULL;
-    if (unlikely(p->next_start != 0)) {
-        if (filch__now() < p->next_start) {
-            filch__manager_timer(p, p->next_start);
-            return NULL;
-        }
-        p->next_start = 0;
+bool filch__hire_can(struct filch__processes *p) {
+    if (likely(p->next_start == 0)) return !p->zygote_gone;
+    if (filch__now() < p->next_start) {
+        filch__manager_timer(p, p->next_start);
+        return false;
     }
-    struct filch__seat *s = find_vacant(p);
+    p->next_start = 0;
+    return !p->zygote_gone;
+}
+
+struct filch__seat *filch__hire(struct filch__processes *p) {
+    struct filch__seat *s = filch__hire_can(p) ? find_vacant(p) : NULL;
     if (s == NULL) return NULL;
     s->number = ++p->number;
     if (!equip(p, s)) {

@@ -251,6 +251,8 @@ void filch__dispatch_quit(struct filch__processes *p, struct filch__seat *s);
 
 /* At the desk: hire.c ------------------------------------------------------------------------------ */
 
+/* Not in a pause after deaths, which the manager's timer ends? */
+bool filch__hire_can(struct filch__processes *p);
 /* Starts a worker in a vacant seat; NULL: that is not possible now. */
 struct filch__seat *filch__hire(struct filch__processes *p);
 /* A start has failed, for that errno: it is tried again, but not at once. */

@@ -105,10 +105,11 @@ static struct load load_of(struct filch__processes *p, filch_future *f) {
     return load;
 }
 
-/* The worker takes descriptors off the socket when it reads what it was sent before; or it has just died, and its
- * notice is on the way. */
+/* Will that end? The worker takes descriptors off the socket when it reads what it was sent before; one that is gone is
+ * going to be known as dead. */
 static bool is_passing(const struct filch__seat *s, int error) {
-    return (error == EAGAIN && s->posted != 0) || error == EPIPE || error == ECONNRESET;
+    if (error == EAGAIN) return s->posted != 0;
+    return error == EPIPE || error == ECONNRESET || error == ENOTCONN;
 }
 
 /* The argument, if it does not go inline. 0, POST_FULL, or a code. */
