@@ -26,8 +26,9 @@ struct filch__extra {
     void (*arg_destroy)(void *arg);
     void *arg, *result;
     size_t arg_size, result_size;
-    int retries;   /* times that it is still started again if its worker dies */
-    struct filch__child *child; /* of a task that a worker process has submitted: process/family.h */
+    int retries; /* times that it is still started again if its worker dies */
+    struct filch__child
+        *child;    /* of a task that a worker process has submitted: process/family.h */
     bool is_chunk; /* fn runs each input of an array that is the argument: packed.h */
 };
 

@@ -39,7 +39,7 @@ static int overflow(volatile char *below) {
     return depth == 0 ? 0 : overflow(page) + page[0];
 }
 static void die(enum way way) {
-    static volatile int *nowhere;
+    static volatile int *volatile nowhere = (volatile int *)(uintptr_t)64;
     /* Sanitizers have handlers, which exit. */
     (void)signal(SIGSEGV, SIG_DFL);
     (void)signal(SIGABRT, SIG_DFL);

@@ -88,17 +88,34 @@ struct killer {
     int zygote, wanted, killed, stop;
     uint64_t random;
 };
+enum { MOST = 64, GROWN = 10 };
+struct crowd {
+    int n, pids[MOST], ages[MOST]; /* in looks */
+};
+static void look_around(struct crowd *crowd, int zygote) {
+    struct crowd before = *crowd;
+    int n = find_workers(zygote, crowd->pids, MOST);
+    crowd->n = n < MOST ? n : MOST;
+    for (int i = 0; i < crowd->n; i++) {
+        crowd->ages[i] = 0;
+        for (int k = 0; k < before.n; k++)
+            if (before.pids[k] == crowd->pids[i]) crowd->ages[i] = before.ages[k] + 1;
+    }
+}
+/* One in four is any worker; others have been there for some time: five starts that die in a row would break the
+ * executor, and rightly so. */
 static void kill_at_random(void *context) {
     struct killer *killer = context;
-    enum { MOST = 64 };
-    int pids[MOST];
+    struct crowd crowd = {0};
     while (read_int(&killer->killed) < killer->wanted && !read_int(&killer->stop)) {
-        int n = find_workers(killer->zygote, pids, MOST);
         uint64_t random = next_random(&killer->random);
-        if (n > MOST) n = MOST;
-        if (n > 0 && kill(pids[random % (unsigned)n], random >> 40 & 1 ? SIGKILL : SIGSEGV) == 0)
+        int victim = (int)(random % MOST);
+        look_around(&crowd, killer->zygote);
+        if (crowd.n > 0) victim %= crowd.n;
+        if (crowd.n > 0 && (crowd.ages[victim] >= GROWN || (random >> 41 & 3) == 0) &&
+            kill(crowd.pids[victim], random >> 40 & 1 ? SIGKILL : SIGSEGV) == 0)
             add(&killer->killed, 1);
-        usleep((useconds_t)(random >> 32 & 0xfff));
+        usleep((useconds_t)(random >> 32 & 0x7ff));
     }
 }
 

@@ -135,8 +135,10 @@ Test(process_module, what_is_no_function_is_einval) {
     filch_task_fn *fn;
     *(void **)&fn = &no_code;
     check_refused(e, fn, "");
-    *(void **)&fn = malloc(16);
+    void *block = malloc(16);
+    *(void **)&fn = block;
     check_refused(e, fn, "");
+    free(block);
     ok(filch_executor_destroy(e));
 }
 
