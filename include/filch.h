@@ -12,6 +12,7 @@
 #include <filch/future.h>
 #include <filch/map.h>
 #include <filch/parallel.h>
+#include <filch/process.h>
 #include <filch/promise.h>
 #include <filch/set.h>
 #include <filch/sort.h>

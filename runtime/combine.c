@@ -296,6 +296,11 @@ int filch_then(filch_future *f, filch_executor *e, filch_then_fn *fn, const void
     if (e == NULL) return FILCH_ENOMEM;
     int rc = filch__executor_check(e, "filch_then");
     if (rc != 0) return rc;
+    if (e->ops->submit_chunk != NULL)
+        return filch__error_constant(
+            FILCH_ENOTSUP,
+            "filch_then: its function sees the program's future, and so needs an executor on "
+            "threads: submit a task when the future is done");
     struct chain *c = create_chain(arg, arg_size, result_size);
     if (c == NULL) return no_memory("filch_then");
     c->executor = e;

@@ -245,6 +245,7 @@ int filch_completions_next(filch_completions *c, filch_future **future) {
         struct filch__slot *slot = take_slot(c);
         bool over = slot == NULL && is_over(c);
         if (over) {
+            filch__executor_poll();
             find_late(c);
             slot = take_slot(c);
         }

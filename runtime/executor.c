@@ -67,7 +67,7 @@ int filch_submit(filch_executor *e, filch_task_fn *fn, const void *arg, size_t a
     if (likely(e != NULL && filch__task_is_valid(fn, arg, arg_size, result_size) &&
                e->generation == filch__fork_now()))
         return e->ops->submit_plain(e, fn, arg, arg_size, result_size, future);
-    filch_task task = {sizeof task, fn, arg, arg_size, result_size, NULL, NULL};
+    filch_task task = {sizeof task, fn, arg, arg_size, result_size, NULL, NULL, 0};
     return submit_slow(e, &task, future);
 }
 
@@ -80,6 +80,9 @@ int filch_submit_task(filch_executor *e, const filch_task *task, filch_future **
             "filch_submit_task: the task's size field is %zu, not %zu: make it with "
             "FILCH_TASK_INIT",
             task->size, sizeof *task);
+    if (unlikely(task->retries < 0))
+        return filch__error(FILCH_EINVAL, "filch_submit_task: retries is %d, not 0 or more",
+                            task->retries);
     if (unlikely(e == NULL || e->generation != filch__fork_now() ||
                  !filch__task_is_valid(task->fn, task->arg, task->arg_size, task->result_size)))
         return submit_slow(e, task, future);

@@ -40,6 +40,9 @@ struct filch__executor_ops {
     /* The same for a task without name and destructor, in registers. */
     int (*submit_plain)(filch_executor *executor, filch_task_fn *fn, const void *arg,
                         size_t arg_size, size_t result_size, filch_future **future);
+    /* Of a room whose workers share no memory with the program; else NULL: as submit, of a task whose argument is a
+     * packed one (packed.h), whose function is that of an input, and whose result_size is 0. */
+    int (*submit_chunk)(filch_executor *executor, const filch_task *task, filch_future **future);
     /* Called on a worker of this room: runs what may be run while it waits, then parks, until the
      * future is done (0), the absolute deadline has passed (FILCH_ETIMEDOUT), or it cannot wait.
      * FILCH_EFORKED, without a text: what it ran has forked, and this is the child. */
@@ -59,6 +62,9 @@ struct filch__executor_ops {
     /* Called on a worker of this room that has cancelled a task: an entry of its queues may now stand
      * for nothing, and can be taken off when convenient. */
     void (*left_stale)(struct filch__self *self);
+    /* Called on a worker of this room that looks at futures without waiting, and has found one that is not done: takes
+     * note of what ended elsewhere. NULL: there is nothing to do. */
+    void (*poll)(struct filch__self *self);
     /* Called on a worker of this room whose self->blocking has become other than 0, or 0 again: others may run
      * in its place meanwhile. */
     void (*blocking_begin)(struct filch__self *self);
@@ -67,6 +73,10 @@ struct filch__executor_ops {
     bool (*fork)(struct filch__self *self, filch_slot *slot);
     /* After filch_lane_pop. */
     enum filch__join (*join)(struct filch__self *self, filch_slot *slot);
+    /* Called on a worker of this room, in a task: as filch_result_alloc. NULL: memory of the process. */
+    void *(*result_alloc)(struct filch__self *self, size_t size);
+    /* Called on a worker of this room, in a task that has no future here: was it asked to end? NULL: never. */
+    bool (*is_requested)(struct filch__self *self);
     int (*shutdown)(filch_executor *executor, unsigned flags);
     /* In exit(), perhaps called by a task: as a shutdown with FILCH_WAIT, but that it does not wait for the
      * tasks on the caller's own stack, and for those that can never end because they wait for one of them. */
@@ -90,6 +100,13 @@ struct filch_executor {
 /* executor.c: the executor that the caller means: NULL is the default one. NULL, with the text of
  * FILCH_ENOMEM set, if that cannot be made. */
 filch_executor *filch__executor_resolve(filch_executor *e);
+
+/* Before it is said of a future that it is not done. */
+static inline void filch__executor_poll(void) {
+    struct filch__self *self = filch__self();
+    if (unlikely(self != NULL && self->executor->ops->poll != NULL))
+        self->executor->ops->poll(self);
+}
 
 /* executor.c: in the child of a fork(), the default executor is made anew on its next use. */
 void filch__executor_forget_default(void);

@@ -235,6 +235,10 @@ int filch_run(filch_executor *executor, filch_task_fn *fn, void *arg, void *resu
     if (self != NULL && self->run != NULL && executor == self->executor)
         return filch_frame_code(fn(arg, result));
     if (executor == NULL) return FILCH_ENOMEM;
+    if (unlikely(executor->ops->submit_chunk != NULL))
+        return filch__error_constant(
+            FILCH_ENOTSUP,
+            "filch_run: what works on the caller's memory needs an executor on threads");
     int code = filch_submit(executor, run_in_task, &in, sizeof in, 0, &f);
     if (code != 0) return code;
     code = filch__future_conclude(f);

@@ -33,8 +33,10 @@ static bool has_outcome(filch_future *f) {
 cold void filch__future_free_slow(filch_future *f) {
     filch__free(filch__future_extra(f));
     if (has_outcome(f) && !filch__outcome_is_plain(f->outcome)) {
-        filch__free(filch__outcome_record(f->outcome)->text);
-        filch__free(filch__outcome_record(f->outcome));
+        struct filch__outcome *record = filch__outcome_record(f->outcome);
+        if (record->release != NULL) record->release(record->held);
+        filch__free(record->text);
+        filch__free(record);
     }
     filch__hub_free(f->hub);
     if ((state_constant(&f->state) & FLAG_STANDALONE) != 0)
@@ -47,16 +49,56 @@ void filch__future_discard(filch_future *f) {
     filch__future_free(f);
 }
 
-cold void filch__future_set_outcome(filch_future *f, int code, char *text) {
+cold void filch__future_set_outcome_of(filch_future *f, int code, char *text, int pid) {
     struct filch__outcome *record = text == NULL ? NULL : filch__alloc(sizeof *record);
     if (record == NULL) {
         filch__free(text);
-        f->outcome = filch__outcome_of_code(code);
+        f->outcome = filch__outcome_of(code, pid);
         return;
     }
-    *record = (struct filch__outcome){.code = code, .text = text};
+    *record = (struct filch__outcome){.code = code, .text = text, .pid = pid};
     f->outcome = (uint64_t)(uintptr_t)record;
 }
+
+void filch__future_set_outcome(filch_future *f, int code, char *text) {
+    filch__future_set_outcome_of(f, code, text, 0);
+}
+
+/* Futures of other processes -------------------------------------------------------------------- */
+
+/* Cancels one that its state alone does not set free. True: it is CANCELLING by this call. */
+static cold bool revoke_task(filch_future *f, struct filch__home *home) {
+    if (home->remote == NULL) return false;
+    void *pool = filch__home_enter(home);
+    bool revoked = pool != NULL && home->remote->revoke(pool, f);
+    filch__home_leave(home);
+    return revoked;
+}
+
+cold uint64_t filch__future_look_posted(filch_future *f) {
+    struct filch__home *home = filch__future_home(f);
+    void *pool = filch__home_enter(home);
+    if (pool != NULL) home->remote->look(pool, f);
+    filch__home_leave(home);
+    return state_look(&f->state);
+}
+
+/* Who sleeps for it may do so in another way than on its state. */
+static cold void wake_attendant(struct filch__home *home) {
+    void *pool = filch__home_enter(home);
+    if (pool != NULL) home->remote->wake(pool);
+    filch__home_leave(home);
+}
+
+/* A thread that is no worker waits. True: done; false: the deadline. */
+static bool attend(filch_future *f, struct filch__home *home, int64_t deadline) {
+    void *pool = filch__home_enter(home);
+    bool done = pool != NULL && home->remote->attend(pool, f, deadline);
+    filch__home_leave(home);
+    return done || (pool == NULL && filch__future_sleep(f, deadline));
+}
+
+/* Ending ---------------------------------------------------------------------------------------- */
 
 /* The half of the state word that sleepers sleep on. */
 static uint32_t *sleep_half(filch_future *f) {
@@ -64,12 +106,20 @@ static uint32_t *sleep_half(filch_future *f) {
     return halves + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__);
 }
 
+cold bool filch__future_tell(filch_future *f) {
+    struct filch__home *home = filch__future_home(f);
+    uint64_t s = state_look(&f->state);
+    if (s & FLAG_SLEEPERS) {
+        filch__futex_wake(sleep_half(f), INT_MAX);
+        if (home->remote != NULL) wake_attendant(home);
+    }
+    if (s & FLAG_HUB) filch__hub_notify(f);
+    return (s & FLAG_HUB) && filch__hub_has_callbacks(f);
+}
+
 cold void filch__future_notify(filch_future *f, bool drop, void (*before_callbacks)(void *context),
                                void *context) {
-    uint64_t s = state_look(&f->state);
-    if (s & FLAG_SLEEPERS) filch__futex_wake(sleep_half(f), INT_MAX);
-    if (s & FLAG_HUB) filch__hub_notify(f);
-    if ((s & FLAG_HUB) && filch__hub_has_callbacks(f)) {
+    if (filch__future_tell(f)) {
         struct filch__self *self = filch__self();
         struct filch__run *below = self == NULL ? NULL : self->run;
         if (before_callbacks != NULL) before_callbacks(context);
@@ -114,7 +164,7 @@ bool filch__future_try_cancel(filch_future *f) {
     struct filch__home *home = filch__future_home(f);
     if (state_life(state_look(&f->state)) != LIFE_PENDING) return false;
     filch__home_begin_cancel(home);
-    if (!state_cancel(&f->state)) {
+    if (!state_cancel(&f->state) && !revoke_task(f, home)) {
         filch__home_end_cancel(home);
         return false;
     }
@@ -191,14 +241,19 @@ static noinline int await_unfinished(filch_future *f, int64_t deadline, bool iso
     if (unlikely(filch__future_is_lost(f))) return filch__future_refuse_lost();
     struct filch__self *self = filch__self();
     filch__deferred_run();
-    if (deadline <= 0) return state_is_done(state_look(&f->state)) ? 0 : timed_out();
+    if (deadline <= 0) {
+        filch__executor_poll();
+        return state_is_done(state_look(&f->state)) ? 0 : timed_out();
+    }
     if (self != NULL) {
         const struct filch__executor_ops *ops = self->executor->ops;
         int rc = (isolated ? ops->wait_isolated : ops->wait)(self, f, deadline);
         if (unlikely(rc == FILCH_EFORKED)) return filch__future_refuse_lost();
         return rc == FILCH_ETIMEDOUT ? timed_out() : rc;
     }
-    int64_t spin = load_relaxed(&filch__future_home(f)->spin); /* relaxed: a constant */
+    struct filch__home *home = filch__future_home(f);
+    int64_t spin = load_relaxed(&home->spin); /* relaxed: a constant */
+    if (home->remote != NULL) return attend(f, home, deadline) ? 0 : timed_out();
     if (filch__doze(f, deadline)) return 0;
     if (filch__future_spin(f, spin, deadline) || filch__future_sleep(f, deadline)) return 0;
     return timed_out();
@@ -240,7 +295,7 @@ static inline int give_result(filch_future *f, void *result, int rc) {
     if (unlikely(filch__future_code(f) != 0)) return report_failure(f);
     if (result != NULL) {
         size_t size;
-        const void *value = filch__future_result(f, &size);
+        const void *value = filch__future_value(f, &size);
         if (size == sizeof(uint64_t))
             memcpy(result, value, sizeof(uint64_t));
         else if (size != 0)
@@ -309,7 +364,8 @@ static int error_until(filch_future *f, filch_error *error, int64_t deadline) {
     error->text = text_of(f);
     int worker = state_runner(state_look(&f->state));
     error->origin.worker = worker;
-    error->origin.pid = worker < 0 ? 0 : (int)getpid();
+    int pid = filch__future_pid(f);
+    error->origin.pid = worker < 0 ? 0 : pid != 0 ? pid : (int)getpid();
     return 0;
 }
 
@@ -322,11 +378,14 @@ int filch_future_error_until(filch_future *f, filch_error *error, filch_nanoseco
 }
 
 bool filch_future_done(filch_future *f) {
-    return f != NULL && state_is_done(state_look(&f->state));
+    if (f == NULL) return false;
+    if (state_is_done(state_look(&f->state))) return true;
+    filch__executor_poll();
+    return state_is_done(state_look(&f->state));
 }
 
 bool filch_future_running(filch_future *f) {
-    return f != NULL && filch__shown_life(state_look(&f->state)) == LIFE_RUNNING;
+    return f != NULL && filch__shown_life(filch__future_look(f)) == LIFE_RUNNING;
 }
 
 bool filch_future_cancelled(filch_future *f) {
@@ -347,12 +406,19 @@ bool filch_future_cancel(filch_future *f) {
     return life == LIFE_CANCELLED || life == LIFE_CANCELLING;
 }
 
+static cold void forward_request(filch_future *f, struct filch__home *home) {
+    void *pool = filch__home_enter(home);
+    if (pool != NULL) home->remote->request(pool, f);
+    filch__home_leave(home);
+}
+
 /* The task that runs looks at its next fork or join. */
 static bool request_and_alert(filch_future *f) {
     struct filch__home *home = filch__future_home(f);
     filch__home_begin_alert(home);
     bool requested = state_request(&f->state);
     filch__home_end_alert(home, requested);
+    if (requested && home->remote != NULL) forward_request(f, home);
     return requested;
 }
 

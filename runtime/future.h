@@ -26,6 +26,10 @@ struct filch__extra {
     void (*arg_destroy)(void *arg);
     void *arg, *result;
     size_t arg_size, result_size;
+    int retries; /* times that it is still started again if its worker dies */
+    struct filch__child
+        *child;    /* of a task that a worker process has submitted: process/family.h */
+    bool is_chunk; /* fn runs each input of an array that is the argument: packed.h */
 };
 
 /* How a task ended, where that is more than a code. */
@@ -33,8 +37,13 @@ struct filch__outcome {
     int code;
     bool
         has_data; /* of filch_result_alloc: it stands in the place of the result for whoever views it */
-    char *text;  /* of filch_fail, or why the executor broke; owned; or NULL */
-    size_t size; /* bytes of data */
+    bool is_result;              /* its data are what the task wrote as its result */
+    int pid;                     /* of the process that ran it; 0: this one */
+    char *text;                  /* of filch_fail, or why the executor broke; owned; or NULL */
+    size_t size;                 /* bytes of data */
+    const void *elsewhere;       /* where the data stand, if not here; or NULL */
+    void (*release)(void *held); /* called when the future is freed, if they stand elsewhere */
+    void *held;
     _Alignas(max_align_t) char data[];
 };
 
@@ -46,6 +55,7 @@ struct filch_future {
     };
     union {
         struct filch__link link; /* while it is in an injector, whatever its life is by then */
+        uint64_t ticket; /* while it is posted or runs in another process: see process/pool.h */
         uint64_t
             owned; /* of a promise, constant: 0, or, if only the library completes it, one more than
                                   filch__fork_now when it was made */
@@ -64,6 +74,10 @@ _Static_assert(FILCH__SLAB_LARGEST - FILCH__FUTURE_HEADER <= RESULT_MASK,
 #define OUTCOME_PLAIN UINT64_C(1)
 static inline uint64_t filch__outcome_of_code(int code) {
     return (uint64_t)(uint32_t)code << 32 | OUTCOME_PLAIN;
+}
+/* The same with the process that ran it; 0: this one. */
+static inline uint64_t filch__outcome_of(int code, int pid) {
+    return filch__outcome_of_code(code) | (uint64_t)(uint32_t)pid << 1;
 }
 static inline bool filch__outcome_is_plain(uint64_t outcome) {
     return (outcome & OUTCOME_PLAIN) != 0;
@@ -147,7 +161,27 @@ static inline const void *filch__future_view(filch_future *f, size_t *size) {
     if (likely(filch__outcome_is_plain(f->outcome)) || !record->has_data)
         return filch__future_result(f, size);
     *size = record->size;
-    return record->data;
+    return record->elsewhere != NULL ? record->elsewhere : record->data;
+}
+
+/* What filch_future_result gives, and its size. */
+static inline const void *filch__future_value(filch_future *f, size_t *size) {
+    if (unlikely(!filch__outcome_is_plain(f->outcome)) &&
+        filch__outcome_record(f->outcome)->is_result)
+        return filch__future_view(f, size);
+    return filch__future_result(f, size);
+}
+/* The process that ran it, of a future that is done; 0: this one. */
+static inline int filch__future_pid(const filch_future *f) {
+    if (filch__outcome_is_plain(f->outcome)) return (int)((uint32_t)f->outcome >> 1);
+    return filch__outcome_record(f->outcome)->pid;
+}
+
+/* The state, of one that may be posted to a process that has started it meanwhile. */
+uint64_t filch__future_look_posted(filch_future *f);
+static inline uint64_t filch__future_look(filch_future *f) {
+    uint64_t state = state_look(&f->state);
+    return likely(!state_is_posted(state)) ? state : filch__future_look_posted(f);
 }
 
 /* FILCH_EFORKED with its text. */
@@ -171,7 +205,7 @@ static always_inline filch_future *
 filch__future_create(struct filch__heap *heap, const filch_task *task, uint64_t references) {
     size_t arg_units = (task->arg_size + FILCH__ALIGNMENT - 1) / FILCH__ALIGNMENT;
     size_t units = arg_units + (task->result_size + FILCH__ALIGNMENT - 1) / FILCH__ALIGNMENT;
-    if (unlikely(task->name != NULL || task->arg_destroy != NULL ||
+    if (unlikely(task->name != NULL || task->arg_destroy != NULL || task->retries != 0 ||
                  units > FILCH__PAYLOAD_LARGEST / FILCH__ALIGNMENT))
         return filch__future_create_rare(heap, task, references);
     filch_future *f =
@@ -215,6 +249,8 @@ static inline void filch__future_drop(filch_future *f) {
  * run, and with `drop` the caller's reference is given back. */
 void filch__future_notify(filch_future *f, bool drop, void (*before_callbacks)(void *context),
                           void *context);
+/* The part of it that runs no code of the user: sleepers and waiters for sets. True: there are callbacks. */
+bool filch__future_tell(filch_future *f);
 /* After start, fail or cancel, and after the argument was destroyed: the end is published, sleepers are
  * woken, callbacks run. With `drop`, the caller's reference is given back. `before_callbacks`, if not NULL,
  * is called when there are callbacks, after the end is published and before they run. */
@@ -235,6 +271,8 @@ static inline void filch__future_destroy_arg(filch_future *f) {
 /* How it ended, by whoever started, cancelled or failed it: a code, and a text or NULL, which the future
  * takes over (frees it where there is no memory). */
 void filch__future_set_outcome(filch_future *f, int code, char *text);
+/* The same, in another process. */
+void filch__future_set_outcome_of(filch_future *f, int code, char *text, int pid);
 
 /* A text in memory of its own, or NULL. */
 char *filch__text_format(const char *format, va_list arguments) FILCH_PRINTF(1, 0);

@@ -10,6 +10,14 @@
  *
  * ENDING is the way of an executor that broke (fail), and of a promise (end).
  *
+ * In a room whose workers take tasks without touching the future (processes), PENDING has a second form, POSTED: with
+ * the worker's index. Whoever has won the task there, by means of the room, makes the transition that says so.
+ *
+ *            post                         start posted
+ *   PENDING <------> POSTED (PENDING too) -------------> RUNNING --+ move: started again elsewhere
+ *           unpost      | cancel posted                     ^------+
+ *                       +-------------> CANCELLING
+ *
  * Bits     0-2   life; bit 0 is set in the final ones.
  *          3     SLEEPERS: a thread may sleep on the low half. Set by a waiter; never cleared. Legal to
  *                set in any life (a waiter that sets it after the end sees that and does not sleep).
@@ -18,7 +26,8 @@
  *                set in any other life; never cleared.
  *          6     EXTRA: the payload is a pointer to the rare parts (future.h). Constant.
  *          7     STANDALONE: a promise, of no executor and in no slab (promise.c). Constant.
- *          8-21  the worker that runs or ran the task, plus one; 0 if none did. Set by start.
+ *          8-21  the worker that runs or ran the task, plus one; 0 if none did. Set by start. While PENDING: the
+ *                worker that it is posted to. Set by post, cleared by unpost and cancel posted, changed by move.
  *          22-24 size of the argument, in units of 16 bytes, rounded up. Constant.
  *          25-31 size of the result, bytes. Constant.
  *          32-63 references. Saturates: a future with that many is never freed.
@@ -31,9 +40,19 @@
  *   PENDING    ENDING      fail: who breaks the executor       destroys the argument, then finish
  *   PENDING    ENDING      end: who completes the promise      writes the result, then finish
  *   RUNNING    ENDING      end: the same                       the same
+ *   PENDING    POSTED      post: the room's desk               lets the worker take it
+ *   POSTED     PENDING     unpost: the desk, which has         puts it back into its queue
+ *                          won it from the worker
+ *   POSTED     RUNNING     start posted: anybody who has       nothing: the desk finishes it when the worker
+ *                          seen that the worker has taken it   has ended it
+ *   POSTED     CANCELLING  cancel posted: who has won it       destroys the argument, then finish
+ *                          from worker and desk
+ *   RUNNING    RUNNING     move: the desk, whose worker died   lets another worker start it once more
  *   RUNNING    FINISHED    finish: who started                 see enum filch__after_finish
  *   ENDING     FINISHED    finish: who made it ENDING          the same
  *   CANCELLING CANCELLED   finish: who cancelled               the same
+ *
+ * Start, cancel and fail refuse a future that is posted.
  *
  * Rules    R1 sizes, extra: written before the future is shared, then constant.
  *          R2 The argument, and fn, which the outcome replaces: after start, cancel or fail, only whoever
@@ -43,6 +62,7 @@
  *             constant and readable by all from the end on.
  *          R4 hub: installed once, by any holder of a reference; see hub.h.
  *          R5 An entry in a queue owns a reference. Whoever takes the entry owns it then.
+ *             A posted one is owned by the desk; what stands in its `ticket` (future.h) is written before post.
  *          R6 After a finish that says GONE the future may already be freed.
  * Orders
  *   F1 cas_acquire state (start, cancel, fail, end, request) -> F2 cas_acq_rel state (finish): whoever finishes is who started
@@ -52,6 +72,8 @@
  *   F4 fetch_or_acq_rel state (add flag) -> F2 cas_acq_rel state (finish): a flag that is in time is seen, and what it announces
  *   F5 cas_release state (release) -> F3 load_acquire state (look): who finds itself the last sees all others' accesses
  *   F9 cas_acq_rel state (request) -> F3 load_acquire state (look): what the one who asks did before
+ *   F10 cas_acq_rel state (post, unpost, move) -> F3 load_acquire state (look): where it is posted
+ *   F11 cas_acq_rel state (start posted, cancel posted) -> F2 cas_acq_rel state (finish): as F1
  *   F6 cas_relaxed state (retain) -> F5 cas_release state (release): a count; the reference that is copied keeps the future
  * Progress every transition is lock-free: a CAS fails only because another one has succeeded. */
 #ifndef FILCH_FUTURE_STATE_H
@@ -108,6 +130,15 @@ static inline int state_runner(uint64_t state) {
     return (int)(state >> RUNNER_SHIFT & RUNNER_MASK) - 1;
 }
 
+/* Is it PENDING without a place, or posted? */
+#define RUNNER_BITS (RUNNER_MASK << RUNNER_SHIFT)
+static inline bool state_is_free(uint64_t state) {
+    return (state & (LIFE_MASK | RUNNER_BITS)) == LIFE_PENDING;
+}
+static inline bool state_is_posted(uint64_t state) {
+    return (state & LIFE_MASK) == LIFE_PENDING && (state & RUNNER_BITS) != 0;
+}
+
 /* Where the result stands behind the start of the payload, and its size; bytes. Not with EXTRA. */
 static inline size_t state_result_offset(uint64_t state) {
     return (size_t)(state >> ARG_SHIFT & ARG_MASK) * 16;
@@ -126,7 +157,7 @@ static inline uint64_t state_constant(const uint64_t *word) {
 
 /* The state now, and everything that happened before it came about. */
 static inline uint64_t state_look(const uint64_t *word) {
-    return load_acquire(word); /* F3 <- F2, F5 */
+    return load_acquire(word); /* F3 <- F2, F5, F10 */
 }
 
 /* A new future, not yet shared: PENDING with that many references and these constant bits. */
@@ -138,7 +169,7 @@ static inline void state_init(uint64_t *word, uint64_t references, uint64_t cons
 static inline bool state_leave_pending(uint64_t *word, uint64_t change) {
     uint64_t s = load_acquire(word); /* F3 <- F2, F5 */
     do {
-        if (state_life(s) != LIFE_PENDING) return false;
+        if (!state_is_free(s)) return false;
     } while (!cas_acquire(word, &s, s | change)); /* F1 -> F2 */
     return true;
 }
@@ -158,7 +189,7 @@ static inline bool state_start(uint64_t *word, int runner) {
 static inline bool state_start_fencing(uint64_t *word, int runner) {
     uint64_t s = load_acquire(word); /* F3 <- F2, F5 */
     do {
-        if (state_life(s) != LIFE_PENDING) return false;
+        if (!state_is_free(s)) return false;
     } while (!cas_acq_rel(
         word, &s, s | LIFE_RUNNING | (uint64_t)(runner + 1) << RUNNER_SHIFT)); /* F9 -> F2 */
     return true;
@@ -170,6 +201,46 @@ static inline bool state_cancel(uint64_t *word) {
 /* PENDING to ENDING. */
 static inline bool state_fail(uint64_t *word) {
     return state_leave_pending(word, LIFE_ENDING);
+}
+
+/* From a posted one that is PENDING; false: it is not. */
+static inline bool state_leave_posted(uint64_t *word, enum filch__life life, uint64_t clear) {
+    uint64_t s = load_acquire(word); /* F3 <- F2, F5, F10 */
+    do {
+        if (!state_is_posted(s)) return false;
+    } while (!cas_acq_rel(word, &s, (s & ~clear) | (uint64_t)life)); /* F11 -> F2 */
+    return true;
+}
+/* POSTED to RUNNING there. */
+static inline bool state_start_posted(uint64_t *word) {
+    return state_leave_posted(word, LIFE_RUNNING, 0);
+}
+/* POSTED to CANCELLING. */
+static inline bool state_cancel_posted(uint64_t *word) {
+    return state_leave_posted(word, LIFE_CANCELLING, RUNNER_BITS);
+}
+/* PENDING to POSTED at that worker. False: it is not pending any more. */
+static inline bool state_post(uint64_t *word, int runner) {
+    uint64_t s = load_acquire(word); /* F3 <- F2, F5 */
+    do {
+        if (!state_is_free(s)) return false;
+    } while (!cas_acq_rel(word, &s, s | (uint64_t)(runner + 1) << RUNNER_SHIFT)); /* F10 -> F3 */
+    return true;
+}
+/* POSTED to PENDING. False: somebody who looked was told that it runs. */
+static inline bool state_unpost(uint64_t *word) {
+    uint64_t s = load_acquire(word); /* F3 <- F2, F5, F10 */
+    do {
+        if (!state_is_posted(s)) return false;
+    } while (!cas_acq_rel(word, &s, s & ~RUNNER_BITS)); /* F10 -> F3 */
+    return true;
+}
+/* RUNNING, and started once more by that worker. */
+static inline void state_move(uint64_t *word, int runner) {
+    uint64_t s = load_acquire(word); /* F3 <- F2, F5, F10 */
+    uint64_t bits = (uint64_t)(runner + 1) << RUNNER_SHIFT;
+    while (!cas_acq_rel(word, &s, (s & ~RUNNER_BITS) | bits)) /* F10 -> F3 */
+        continue;
 }
 /* The start of a promise, which several may try although there is one reference. */
 static inline bool state_start_promise(uint64_t *word) {
@@ -209,7 +280,7 @@ static inline enum filch__after_finish state_finish(uint64_t *word, enum filch__
         if (!notify && drop && references == 1) return AFTER_LAST;
         uint64_t less = !notify && drop && references != REFERENCES_MAX ? REFERENCE_ONE : 0;
         uint64_t next = ((s & ~LIFE_MASK) | (uint64_t) final) - less;
-        if (cas_acq_rel(word, &s, next)) /* F2 -> F3, F4; F2 <- F1, F4, F9 */
+        if (cas_acq_rel(word, &s, next)) /* F2 -> F3, F4; F2 <- F1, F4, F9, F11 */
             return notify ? AFTER_NOTIFY : AFTER_GONE;
     }
 }

@@ -66,6 +66,16 @@ void filch__home_begin_alert(struct filch__home *home) {
 void filch__home_end_alert(struct filch__home *home, bool requested) {
     fence_seq_cst();                        /* H6 -> H7; H6 <-> L16 */
     void *pool = load_relaxed(&home->pool); /* relaxed: ordered by H6 */
-    if (requested && pool != NULL) home->alert(pool);
+    if (requested && pool != NULL && home->alert != NULL) home->alert(pool);
+    fetch_sub_acq_rel(&home->alerts, 1u); /* H8 -> H9 */
+}
+
+void *filch__home_enter(struct filch__home *home) {
+    fetch_add_relaxed(&home->alerts, 1u); /* relaxed: H6 follows */
+    fence_seq_cst();                      /* H6 -> H7 */
+    return load_relaxed(&home->pool);     /* relaxed: ordered by H6 */
+}
+
+void filch__home_leave(struct filch__home *home) {
     fetch_sub_acq_rel(&home->alerts, 1u); /* H8 -> H9 */
 }

@@ -19,7 +19,7 @@ int filch_future_snapshot(filch_future *f, filch_snapshot *snapshot) {
     if (f == NULL || snapshot == NULL)
         return filch__error(FILCH_EINVAL, "filch_future_snapshot: %s is NULL",
                             f == NULL ? "the future" : "the place for the snapshot");
-    filch_snapshot s = {state_of(state_look(&f->state)), 0, NULL, 0};
+    filch_snapshot s = {state_of(filch__future_look(f)), 0, NULL, 0};
     if (s.state == FILCH_FINISHED || s.state == FILCH_CANCELLED) s.code = filch__future_code(f);
     if (s.state == FILCH_FINISHED && s.code == 0) s.value = filch__future_view(f, &s.size);
     *snapshot = s;
@@ -67,7 +67,7 @@ int filch_future_describe(filch_future *f, char *buffer, size_t size) {
     if (f == NULL || (buffer == NULL && size != 0))
         return filch__error(FILCH_EINVAL, "filch_future_describe: %s is NULL",
                             f == NULL ? "the future" : "the buffer");
-    uint64_t state = state_look(&f->state);
+    uint64_t state = filch__future_look(f);
     struct filch__extra *extra = filch__future_extra(f);
     struct line line = {buffer, size, 0};
     append(&line, "<filch_future %p ", (void *)f);

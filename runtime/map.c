@@ -2,6 +2,7 @@
  *
  * Flow     the inputs are cut into contiguous parts, a few per worker; each part is one task that runs its
  *          inputs one by one, with an argument copy and a zeroed result as any task has.
+ *          Where workers share no memory with the program, a part's inputs and results travel with its task.
  * Memory   tasks refer to the job and their part in the caller's frame, which waits for every one of them.
  * Not here: an iterator over results, filch_map (results.c). */
 #include "chunk.h"
@@ -9,6 +10,7 @@
 #include "executor_ops.h"
 #include "future.h"
 #include "os/memory.h"
+#include "packed.h"
 #include "self.h"
 #include <filch/map.h>
 #include <stdio.h>
@@ -30,6 +32,7 @@ struct part {
     const struct job *job;
     size_t begin, end;
     filch_future *future;
+    bool is_packed; /* the task has the inputs themselves: packed.h */
     size_t failed;
     struct filch__input_outcome outcome;
 };
@@ -80,6 +83,62 @@ static int run_part(void *argument, void *result) {
     return 0;
 }
 
+/* Parts for workers that share no memory with the program ------------------------------------------ */
+
+static int no_room(void) {
+    return filch__error_constant(FILCH_ENOMEM, "filch_map_array: no memory");
+}
+
+/* Submits a part as a task that has the inputs in its argument. */
+static int submit_packed(filch_executor *e, struct part *part) {
+    const struct job *job = part->job;
+    size_t n = part->end - part->begin;
+    filch_task task = FILCH_TASK_INIT;
+    struct filch__packed *packed =
+        filch__packed_bytes(job->arg_size, job->result_size, n, &task.arg_size)
+            ? filch__alloc(task.arg_size)
+            : NULL;
+    if (packed == NULL) return no_room();
+    *packed = (struct filch__packed){job->arg_size, job->result_size, n, NULL};
+    for (size_t i = 0; i < n && job->arg_size != 0; i++)
+        memcpy(filch__packed_arg(packed, i), job->args + (part->begin + i) * job->arg_size,
+               job->arg_size);
+    task.fn = job->fn;
+    task.arg = packed;
+    part->is_packed = true;
+    int rc = e->ops->submit_chunk(e, &task, &part->future);
+    filch__free(packed);
+    return rc;
+}
+
+static char *copy_text(const char *text) {
+    char *copy = text == NULL ? NULL : filch__alloc(strlen(text) + 1);
+    return copy == NULL ? NULL : strcpy(copy, text);
+}
+
+/* The results of a part that has ended well. 0, or a code with its text. */
+static int unpack(struct part *part) {
+    const struct job *job = part->job;
+    size_t n = part->end - part->begin, size;
+    const void *results = filch__future_view(part->future, &size);
+    if (!filch__packed_check(results, size, job->result_size, n))
+        return filch__error_constant(
+            FILCH_EWORKER, "filch_map_array: a worker has given back what are no results");
+    for (size_t i = 0; i < n; i++) {
+        int code = filch__packed_end(results, i)->code;
+        if (code != 0)
+            note_outcome(
+                part, part->begin + i,
+                (struct filch__input_outcome){copy_text(filch__packed_text(results, i)), code});
+        else if (job->result_size != 0)
+            memcpy(job->results + (part->begin + i) * job->result_size,
+                   filch__packed_value(results, job->result_size, n, i), job->result_size);
+    }
+    return 0;
+}
+
+/* -------------------------------------------------------------------------------------------------- */
+
 /* Notes what the last call has failed with. The text must be copied: a worker that waits for a part may
  * run others, and what fails there has texts of its own. */
 static void note_error(struct verdict *verdict, int code) {
@@ -98,6 +157,7 @@ static int describe(const struct part *part) {
 static void gather(struct part *parts, size_t count, struct verdict *verdict) {
     for (size_t p = 0; p < count; p++) {
         int rc = filch__future_conclude(parts[p].future);
+        if (rc == 0 && parts[p].is_packed) rc = unpack(&parts[p]);
         if (rc == 0 && parts[p].outcome.code != 0) rc = describe(&parts[p]);
         if (rc != 0) note_error(verdict, rc);
         filch__free(parts[p].outcome.text);
@@ -114,7 +174,9 @@ static size_t submit_parts(filch_executor *e, const struct job *job, size_t n, s
         struct part *part = &parts[p];
         size_t end = begin + n / count + (p < n % count);
         *part = (struct part){.job = job, .begin = begin, .end = end};
-        int rc = filch_submit(e, run_part, &part, sizeof part, 0, &part->future);
+        int rc = e->ops->submit_chunk != NULL
+                     ? submit_packed(e, part)
+                     : filch_submit(e, run_part, &part, sizeof part, 0, &part->future);
         if (rc != 0) {
             note_error(verdict, rc);
             return p;

@@ -68,9 +68,10 @@ void filch__promise_publish(filch_future *f, int code, char *text, const void *v
 void filch__promise_publish_as(filch_future *f, filch_future *other) {
     size_t size;
     int code = filch__future_code(other);
+    const void *value = filch__future_value(other, &size);
     f->outcome = other->outcome;
     other->outcome = filch__outcome_of_code(code);
-    publish(f, code == 0 ? filch__future_result(other, &size) : NULL);
+    publish(f, code == 0 ? value : NULL);
 }
 
 int filch_promise(size_t result_size, filch_future **future) {

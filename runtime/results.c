@@ -10,12 +10,14 @@
  *          2. The queue is at most buffer_size long if that is not 0.
  *          3. source is MORE only if the queue is full, or the time is over.
  * Memory   An iterator may be freed while its tasks run: arguments and results are theirs, or the chunk's.
- * Not here: running the inputs of a chunk (chunk.c), filch_map_array (map.c). */
+ * Not here: running the inputs of a chunk (chunk.c; packed.c where workers share no memory with the program), filch_map_array (map.c). */
 #include "chunk.h"
 #include "error.h"
+#include "executor_ops.h"
 #include "future.h"
 #include "os/clock.h"
 #include "os/memory.h"
+#include "packed.h"
 #include "self.h"
 #include <filch/map.h>
 #include <stdio.h>
@@ -24,7 +26,9 @@
 /* A submitted task. */
 struct task {
     filch_future *future;
-    struct filch__chunk *chunk; /* NULL: the task is one input */
+    struct filch__chunk *chunk; /* NULL: the task is one input, or a packed one (packed.h) */
+    size_t count;               /* inputs */
+    bool is_packed;
 };
 
 /* A code with its text, kept for later: the user's code that runs meanwhile has failures of its own. */
@@ -51,8 +55,10 @@ struct filch_results {
     size_t oldest, count;
 
     /* What is being given. */
-    struct task taken;       /* no future: nothing */
-    size_t position;         /* in its chunk */
+    struct task taken;  /* no future: nothing */
+    size_t position;    /* in its chunk */
+    const void *packed; /* of a packed task that has ended well: its results */
+    size_t packed_size;
     size_t turn;             /* of all inputs */
     int task_code;           /* of all inputs of the task: it was cancelled, say; or 0 */
     const char *task_text;   /* of that code: the future's, or: */
@@ -114,6 +120,7 @@ static bool submit_single(filch_results *it, struct task *task) {
     single.arg_destroy = spec->arg_destroy;
     int rc = filch_submit_task(it->executor, &single, &task->future);
     if (rc == 0) {
+        task->count = 1;
         if (spec->next == NULL) pass_elements(it, 1);
         return true;
     }
@@ -167,11 +174,73 @@ static bool submit_chunk(filch_results *it, struct task *task) {
     whole.arg_size = sizeof chunk;
     whole.name = it->spec.name;
     whole.arg_destroy = filch__chunk_end;
+    task->count = chunk->count;
     int rc = filch_submit_task(it->executor, &whole, &task->future);
     if (rc == 0) return true;
     refuse(it, rc);
     free_unsubmitted(chunk);
     return false;
+}
+
+/* Do the executor's workers share no memory with the program? */
+static bool is_remote(const filch_results *it) {
+    return it->executor != NULL && it->executor->ops->submit_chunk != NULL;
+}
+
+/* An argument with the next inputs; NULL: there are none, or no memory. */
+static struct filch__packed *make_packed(filch_results *it, size_t *bytes) {
+    const filch_map_spec *spec = &it->spec;
+    size_t n = spec->chunk_size, left = spec->n - it->next_input;
+    if (spec->next == NULL && n > left) n = left;
+    bool fits = filch__packed_bytes(spec->arg_size, spec->result_size, n, bytes);
+    struct filch__packed *packed = fits ? filch__alloc(*bytes) : NULL;
+    if (packed == NULL) {
+        refuse(it, filch__error_constant(FILCH_ENOMEM, "no memory for a chunk"));
+        return NULL;
+    }
+    *packed = (struct filch__packed){spec->arg_size, spec->result_size, 0, spec->arg_destroy};
+    for (; packed->count < n; packed->count++) {
+        void *arg = filch__packed_arg(packed, packed->count);
+        if (spec->next != NULL) {
+            if (!generate(it, arg)) break;
+        } else if (spec->arg_size != 0) {
+            memcpy(arg, element(spec, it->next_input + packed->count), spec->arg_size);
+        }
+    }
+    if (spec->next == NULL) pass_elements(it, n);
+    if (packed->count != 0) return packed;
+    filch__free(packed);
+    return NULL;
+}
+
+/* The same for workers that share no memory. */
+static bool submit_packed(filch_results *it, struct task *task) {
+    filch_task whole = FILCH_TASK_INIT;
+    size_t room;
+    struct filch__packed *packed = make_packed(it, &room);
+    if (packed == NULL) return false;
+    whole.fn = it->spec.fn;
+    whole.arg = packed;
+    (void)filch__packed_bytes(it->spec.arg_size, it->spec.result_size, packed->count,
+                              &whole.arg_size);
+    whole.name = it->spec.name;
+    whole.arg_destroy = it->spec.arg_destroy == NULL ? NULL : filch__packed_destroy;
+    task->count = packed->count;
+    task->is_packed = true;
+    int rc = filch__executor_check(it->executor, "filch_map");
+    if (rc == 0) rc = it->executor->ops->submit_chunk(it->executor, &whole, &task->future);
+    if (rc != 0) {
+        refuse(it, rc);
+        filch__packed_destroy(packed);
+    }
+    filch__free(packed);
+    return rc == 0;
+}
+
+/* Submits the next inputs. False: there are none, or they were refused. */
+static bool submit_task(filch_results *it, struct task *task) {
+    if (it->spec.chunk_size == 1) return submit_single(it, task);
+    return is_remote(it) ? submit_packed(it, task) : submit_chunk(it, task);
 }
 
 /* Room for one task more. False: no memory. */
@@ -190,11 +259,11 @@ static bool make_room(filch_results *it) {
 }
 
 static void submit_next(filch_results *it) {
-    struct task task = {NULL, NULL};
+    struct task task = {NULL, NULL, 0, false};
     /* First, so that an input that the generator has given has a place. */
     if (!make_room(it))
         refuse(it, filch__error_constant(FILCH_ENOMEM, "no memory for the queue"));
-    else if (it->spec.chunk_size == 1 ? submit_single(it, &task) : submit_chunk(it, &task))
+    else if (submit_task(it, &task))
         it->ring[(it->oldest + it->count++) & (it->room - 1)] = task;
 }
 
@@ -252,6 +321,15 @@ static void give_up(filch_results *it, filch_future *f, int code) {
     filch_future_cancel(f);
 }
 
+/* The results of a packed task that has ended well. */
+static void look_into(filch_results *it) {
+    it->packed = filch__future_view(it->taken.future, &it->packed_size);
+    if (filch__packed_check(it->packed, it->packed_size, it->spec.result_size, it->taken.count))
+        return;
+    it->task_code = FILCH_EWORKER;
+    it->task_text = "the worker has given back what are no results";
+}
+
 /* Waits for the oldest task and takes it. 0, or FILCH_ETIMEDOUT. */
 static int take(filch_results *it) {
     filch_future *f = it->ring[it->oldest & (it->room - 1)].future;
@@ -269,6 +347,7 @@ static int take(filch_results *it) {
     }
     it->taken = pop_oldest(it);
     it->position = 0;
+    if (it->taken.is_packed && it->task_code == 0) look_into(it);
     return 0;
 }
 
@@ -298,10 +377,21 @@ static int report(const filch_results *it, int code, const char *text) {
                         name == NULL ? "" : name, name == NULL ? "" : ", ", it->turn, text);
 }
 
+static int give_packed(const filch_results *it, void *result) {
+    const struct filch__packed_end *end = filch__packed_end(it->packed, it->position);
+    if (end->code != 0) return report(it, end->code, filch__packed_text(it->packed, it->position));
+    if (result != NULL && it->spec.result_size != 0)
+        memcpy(result,
+               filch__packed_value(it->packed, it->spec.result_size, it->taken.count, it->position),
+               it->spec.result_size);
+    return 0;
+}
+
 /* The result of one input of the taken task. */
 static int give(const filch_results *it, void *result) {
     struct filch__chunk *chunk = it->taken.chunk;
     if (it->task_code != 0) return report(it, it->task_code, it->task_text);
+    if (it->taken.is_packed) return give_packed(it, result);
     if (chunk == NULL) return filch_future_result(it->taken.future, result, 0);
     const struct filch__input_outcome *outcome = filch__chunk_outcome(chunk, it->position);
     if (outcome->code != 0) return report(it, outcome->code, outcome->text);
@@ -320,8 +410,7 @@ int filch_results_next(filch_results *it, void *result) {
     if (rc != 0) return rc;
     rc = give(it, result);
     it->turn++;
-    if (++it->position >= (it->taken.chunk == NULL ? 1 : it->taken.chunk->count))
-        release(&it->taken);
+    if (++it->position >= it->taken.count) release(&it->taken);
     return rc;
 }
 

@@ -179,6 +179,7 @@ static size_t sort(filch_future **futures, size_t n, filch_future **room) {
 /* `deadline`: 0 polls. */
 static ptrdiff_t wait_for(filch_future **futures, size_t n, int64_t deadline, filch_when when) {
     bool satisfied;
+    filch__executor_poll();
     size_t unfinished = look(futures, n, when, &satisfied);
     if (unfinished == 0) return (ptrdiff_t)n;
     filch_future **room = filch__alloc(unfinished * sizeof *room);

@@ -33,6 +33,9 @@ filch_future *filch__future_create_rare(struct filch__heap *heap, const filch_ta
     }
     extra->name = task->name;
     extra->arg_destroy = task->arg_destroy;
+    extra->retries = task->retries;
+    extra->is_chunk = false;
+    extra->child = NULL;
     extra->arg = (char *)extra + header;
     extra->result = (char *)extra->arg + arg_room;
     extra->arg_size = task->arg_size;
@@ -103,6 +106,8 @@ void *filch_result_alloc(size_t size) {
         filch__error_constant(FILCH_EINVAL, "filch_result_alloc: called outside of a task");
         return NULL;
     }
+    if (self->executor->ops->result_alloc != NULL)
+        return self->executor->ops->result_alloc(self, size);
     if (size <= FILCH__SIZE_LIMIT) block = filch__alloc(sizeof *block + size);
     if (block == NULL) {
         filch__error(FILCH_ENOMEM, "filch_result_alloc: there is no memory for %zu bytes", size);
@@ -116,7 +121,11 @@ void *filch_result_alloc(size_t size) {
 
 bool filch_cancel_requested(void) {
     struct filch__self *self = filch__self();
-    if (self == NULL || self->run == NULL || self->run->future == NULL) return false;
+    if (self == NULL || self->run == NULL) return false;
+    if (unlikely(self->run->future == NULL)) {
+        const struct filch__executor_ops *ops = self->executor->ops;
+        return ops->is_requested != NULL && ops->is_requested(self);
+    }
     return (state_look(&self->run->future->state) & FLAG_REQUESTED) != 0;
 }
 

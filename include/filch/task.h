@@ -37,10 +37,13 @@ typedef struct filch_task {
      * before its future counts as done, by the thread that ran or cancelled it. Not called if the
      * submit fails: the caller then still owns what the argument refers to. NULL: none. */
     void (*arg_destroy)(void *arg);
+    /* How often a process executor starts the task again when its worker dies while it runs, 0 or more; then its
+     * future ends with FILCH_EWORKER. Thread executors ignore it. 0: it is not started again. */
+    int retries;
 } filch_task;
 
 #define FILCH_TASK_INIT                                                                            \
-    { sizeof(filch_task), 0, 0, 0, 0, 0, 0 }
+    { sizeof(filch_task), 0, 0, 0, 0, 0, 0, 0 }
 
 FILCH_BEGIN_DECLS
 
@@ -67,8 +70,8 @@ FILCH_API int filch_submit(filch_executor *executor, filch_task_fn *fn, const vo
 
 /* The same for a task with a name or a destructor.
  *
- * Returns      as filch_submit; FILCH_EINVAL too if task is NULL or its size field is not one that
- *              this library knows.
+ * Returns      as filch_submit; FILCH_EINVAL too if task is NULL, its size field is not one that
+ *              this library knows, or retries is negative.
  * Since: 0.1. */
 FILCH_API int filch_submit_task(filch_executor *executor, const filch_task *task,
                                 filch_future **future);

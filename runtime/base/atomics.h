@@ -26,9 +26,13 @@
 #define cas_weak_acq_rel filch_cas_weak_acq_rel
 #define fetch_add_relaxed filch_fetch_add_relaxed
 #define fetch_add_acq_rel filch_fetch_add_acq_rel
+#define fetch_sub_relaxed filch_fetch_sub_relaxed
 #define fetch_sub_acq_rel filch_fetch_sub_acq_rel
+#define fetch_or_relaxed filch_fetch_or_relaxed
+#define fetch_or_release filch_fetch_or_release
 #define fetch_or_acq_rel filch_fetch_or_acq_rel
 #define fetch_or_seq_cst filch_fetch_or_seq_cst
+#define fetch_and_acq_rel filch_fetch_and_acq_rel
 #define fence_seq_cst filch_fence_seq_cst
 #define fence_after_rmw filch_fence_after_rmw
 #define cpu_relax filch_cpu_relax

@@ -13,7 +13,9 @@ enum filch__fault_kind {
     FILCH__FAULT_THREAD = 4,
     FILCH__FAULT_FUTEX = 8,    /* a wait returns at once, as a spurious wake-up does */
     FILCH__FAULT_BARRIER = 16, /* there is no membarrier; where there was one, it fails */
-    FILCH__FAULT_ALL = 31
+    FILCH__FAULT_PROCESS = 32, /* no process can be started */
+    FILCH__FAULT_FD = 64,      /* no descriptor is free */
+    FILCH__FAULT_ALL = 127
 };
 
 #if defined(FILCH_TESTING)

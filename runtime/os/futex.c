@@ -11,13 +11,16 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* In place of FUTEX_PRIVATE_FLAG. */
+enum { SHARED = 0 };
+
 /* Where the kernel refuses futexes (a sandbox), waiting becomes polling at this interval: 50 us. */
 static void sleep_instead(void) {
     struct timespec pause = {0, 50000};
     clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
 }
 
-bool filch__futex_wait(uint32_t *word, uint32_t expected, int64_t deadline) {
+static bool wait(const uint32_t *word, uint32_t expected, int64_t deadline, int scope) {
     struct timespec until, *limit = NULL;
     if (filch__fault(FILCH__FAULT_FUTEX)) return true;
     if (deadline != FILCH_FOREVER) {
@@ -27,8 +30,8 @@ bool filch__futex_wait(uint32_t *word, uint32_t expected, int64_t deadline) {
         limit = &until;
     }
     int saved = errno;
-    long rc = syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, expected, limit,
-                      NULL, FUTEX_BITSET_MATCH_ANY);
+    long rc = syscall(SYS_futex, word, FUTEX_WAIT_BITSET | scope, expected, limit, NULL,
+                      FUTEX_BITSET_MATCH_ANY);
     int error = rc == 0 ? 0 : errno;
     errno = saved;
     if (error == ETIMEDOUT) return false;
@@ -39,8 +42,24 @@ bool filch__futex_wait(uint32_t *word, uint32_t expected, int64_t deadline) {
     return true;
 }
 
-void filch__futex_wake(uint32_t *word, int count) {
+static void wake(uint32_t *word, int count, int scope) {
     int saved = errno;
-    syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, count, NULL, NULL, 0);
+    syscall(SYS_futex, word, FUTEX_WAKE | scope, count, NULL, NULL, 0);
     errno = saved;
+}
+
+bool filch__futex_wait(uint32_t *word, uint32_t expected, int64_t deadline) {
+    return wait(word, expected, deadline, FUTEX_PRIVATE_FLAG);
+}
+
+void filch__futex_wake(uint32_t *word, int count) {
+    wake(word, count, FUTEX_PRIVATE_FLAG);
+}
+
+bool filch__futex_wait_shared(const uint32_t *word, uint32_t expected, int64_t deadline) {
+    return wait(word, expected, deadline, SHARED);
+}
+
+void filch__futex_wake_shared(uint32_t *word, int count) {
+    wake(word, count, SHARED);
 }

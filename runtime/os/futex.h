@@ -16,4 +16,9 @@ bool filch__futex_wait(uint32_t *word, uint32_t expected, int64_t deadline);
  * that was freed meanwhile does no harm: its next user sees a wake-up without a reason. */
 void filch__futex_wake(uint32_t *word, int count);
 
+/* The same for a word in memory that processes share (os/shm.h), wherever each has mapped it. Who waits may have mapped
+ * it for reading only. */
+bool filch__futex_wait_shared(const uint32_t *word, uint32_t expected, int64_t deadline);
+void filch__futex_wake_shared(uint32_t *word, int count);
+
 #endif

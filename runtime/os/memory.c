@@ -67,3 +67,16 @@ void filch__unmap(void *start, size_t size) {
     filch__fault_count_block(-1);
     munmap(start, size);
 }
+
+bool filch__discard(void *start, size_t size) {
+    return madvise(start, size, MADV_REMOVE) == 0;
+}
+
+/* Newer than the headers of some libc. */
+#if !defined(MADV_POPULATE_WRITE)
+#define MADV_POPULATE_WRITE 23
+#endif
+
+bool filch__populate(void *start, size_t size) {
+    return !filch__fault(FILCH__FAULT_MAP) && madvise(start, size, MADV_POPULATE_WRITE) == 0;
+}

@@ -2,6 +2,7 @@
 #ifndef FILCH_OS_MEMORY_H
 #define FILCH_OS_MEMORY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* size > 0 bytes, aligned like max_align_t; NULL if there are none. */
@@ -23,5 +24,11 @@ void *filch__map(size_t size, size_t alignment);
 /* size bytes of zero pages, of which most may never be used; a multiple of a page. NULL if there are none. */
 void *filch__map_sparse(size_t size);
 void filch__unmap(void *start, size_t size);
+
+/* Of a file that processes share, pages that are mapped for writing. discard: they go back to the kernel, for everybody; what is
+ * read next is 0, and may not be there. populate: they are all there; false if there is no memory, or no such call
+ * (before Linux 5.14). */
+bool filch__discard(void *start, size_t size);
+bool filch__populate(void *start, size_t size);
 
 #endif

@@ -62,50 +62,6 @@ static always_inline int submit_inside(struct filch__pool *p, struct filch__work
     return 0;
 }
 
-static struct filch__outside_heap *remember_heap(struct filch__pool *p,
-                                                 struct filch__outside_heap *o) {
-    filch__thread.heap_owner = p->serial;
-    filch__thread.heap_hint = o;
-    return o;
-}
-
-/* A heap that no other thread uses at the moment, a new one if there is none. */
-static noinline struct filch__outside_heap *take_other_heap(struct filch__pool *p) {
-    struct filch__outside_heap *o;
-    for (o = load_acquire(&p->outside); o != NULL; o = o->next) { /* C14 <- C13 */
-        if (load_relaxed(&o->busy) != 0) continue;                /* relaxed: a hint */
-        if (exchange_acquire(&o->busy, 1u) != 0)                  /* C11 <- C12 */
-            continue;
-        return remember_heap(p, o);
-    }
-    o = filch__alloc_zeroed(sizeof *o);
-    if (o == NULL) return NULL;
-    o->busy = 1;
-    o->heap = filch__heap_create(p->home, filch__home_release);
-    if (o->heap == NULL) {
-        filch__free(o);
-        return NULL;
-    }
-    filch__home_retain(p->home);
-    o->next = load_acquire(&p->outside);           /* C14 <- C13 */
-    while (!cas_release(&p->outside, &o->next, o)) /* C13 -> C14 */
-        continue;
-    return remember_heap(p, o);
-}
-
-/* The heap that this thread had last, if that is free; else another. */
-static inline struct filch__outside_heap *take_heap(struct filch__pool *p) {
-    struct filch__outside_heap *o = filch__thread.heap_hint;
-    if (likely(filch__thread.heap_owner == p->serial) &&
-        likely(exchange_acquire(&o->busy, 1u) == 0)) /* C11 <- C12 */
-        return o;
-    return take_other_heap(p);
-}
-
-static void give_heap(struct filch__outside_heap *o) {
-    store_release(&o->busy, 0u); /* C12 -> C11 */
-}
-
 /* Into the injector, with one more reference for the caller, so that it can look at it afterwards. */
 static inline int inject(struct filch__pool *p, struct filch__outside_heap *o,
                          const filch_task *task, filch_future **future) {
@@ -130,10 +86,10 @@ static always_inline int submit_outside(struct filch__pool *p, const filch_task 
         int rc = filch__crew_ensure_one(p);
         if (rc != 0) return rc;
     }
-    struct filch__outside_heap *o = take_heap(p);
+    struct filch__outside_heap *o = filch__outside_take(&p->outside);
     if (unlikely(o == NULL)) return no_memory();
     int rc = inject(p, o, task, future);
-    give_heap(o);
+    filch__outside_give(o);
     return rc;
 }
 
@@ -150,7 +106,7 @@ static int submit(filch_executor *e, const filch_task *task, filch_future **futu
 static noinline int submit_plain_outside(struct filch__pool *p, filch_task_fn *fn, const void *arg,
                                          size_t arg_size, size_t result_size,
                                          filch_future **future) {
-    filch_task task = {sizeof task, fn, arg, arg_size, result_size, NULL, NULL};
+    filch_task task = {sizeof task, fn, arg, arg_size, result_size, NULL, NULL, 0};
     return submit_outside(p, &task, future);
 }
 
@@ -161,7 +117,7 @@ static int submit_plain(filch_executor *e, filch_task_fn *fn, const void *arg, s
     unsigned ending = filch__pool_ending(p);
     if (unlikely(ending != 0)) return refuse(p, ending);
     if (w == NULL) return submit_plain_outside(p, fn, arg, arg_size, result_size, future);
-    filch_task task = {sizeof task, fn, arg, arg_size, result_size, NULL, NULL};
+    filch_task task = {sizeof task, fn, arg, arg_size, result_size, NULL, NULL, 0};
     return submit_inside(p, w, &task, future);
 }
 
@@ -184,11 +140,7 @@ static void stats(filch_executor *e, filch_stats *out) {
         struct filch__worker *w = filch__pool_slot(p, i);
         if (w != NULL) add_worker_stats(w, &s);
     }
-    struct filch__outside_heap *o = load_acquire(&p->outside); /* C14 <- C13 */
-    for (; o != NULL; o = o->next) {
-        s.submitted += load_relaxed(&o->submitted); /* relaxed: a statistic */
-        s.remote_frees += filch__heap_remote_frees(o->heap);
-    }
+    filch__outside_add_stats(&p->outside, &s);
     s.cancelled = load_relaxed(&p->home->cancelled); /* relaxed: a statistic */
     s.workers_started = load_relaxed(&p->started);   /* relaxed: a statistic */
     *out = s;
@@ -281,12 +233,10 @@ static int64_t spin_of(filch_nanoseconds wanted) {
 }
 
 static void fill(struct filch__pool *p, const filch_thread_options *o) {
-    static uint64_t serials;
     const char *prefix = o->worker_name_prefix == NULL ? "filch" : o->worker_name_prefix;
     uint32_t cpus = (uint32_t)filch__cpus_usable();
     p->base.ops = &ops;
     p->base.generation = filch__fork_now();
-    p->serial = fetch_add_relaxed(&serials, 1) + 1; /* relaxed: a number that is used once */
     p->spin = spin_of(o->spin);
     p->stack_size = stack_size_of(o->stack_size);
     p->initializer = o->initializer;
@@ -317,6 +267,7 @@ static struct filch__pool *create(const filch_thread_options *o) {
     p->slots = filch__alloc_zeroed(p->limit * sizeof(struct filch__worker *));
     if (o->pin) p->cpus = filch__cpus_create();
     if (p->home != NULL) {
+        filch__outside_init(&p->outside, p->home);
         p->home->pool = p;
         p->home->alert = alert;
     }

@@ -12,8 +12,6 @@
  *   C5 fetch_or_seq_cst ending (set) -> C6 load_seq_cst ending (check): the cause of a break; with the fences of sleep.h and the takes of deque.h, see README.md, shutdown
  *   C7 store_release ended (last worker) -> C8 load_acquire ended (shutdown): all tasks have ended
  *   C9 store_release hand (empty) -> C10 load_acquire hand (drain): what was in the hand is queued, started or ended
- *   C12 store_release busy (give heap) -> C11 exchange_acquire busy (take heap): the heap's lists
- *   C13 cas_release outside (add heap) -> C14 load_acquire outside (scan): the heap's fields
  *   C15 store_release outer (start, end) -> C16 load_acquire outer (help): outer_base is that of this task
  *   C17 cas_acq_rel joiner (claim) -> C17 cas_acq_rel joiner (claim): one thread joins
  *   C18 store_release joined (done) -> C19 load_acquire joined (wait): all threads are gone
@@ -34,6 +32,7 @@
 #include "future.h"
 #include "os/park.h"
 #include "os/thread.h"
+#include "outside.h"
 #include "thread/deque.h"
 #include "thread/lane.h"
 #include "thread/sleep.h"
@@ -103,19 +102,10 @@ struct filch__worker {
     struct filch__deque inbound; /* taken from the injector, in order */
 };
 
-/* A heap for threads that are not workers: whoever has set `busy` owns it. */
-struct filch__outside_heap {
-    struct filch__outside_heap *next;
-    struct filch__heap *heap;
-    uint64_t submitted; /* by its owners */
-    uint32_t busy;
-};
-
 struct filch__pool {
     filch_executor base;
     /* Constant. */
     struct filch__cpus *cpus; /* those that workers are pinned to; NULL: not pinned */
-    uint64_t serial;          /* no other pool of this process has the same */
     struct filch__home *home;
     struct filch__worker **slots; /* limit of them */
     uint32_t limit;
@@ -131,10 +121,10 @@ struct filch__pool {
     uint32_t
         sentinel;   /* 1 while a sleeper looks at forked calls now and then; see README.md, forks */
     uint32_t forks; /* POOL_FORKS once a task has forked */
-    struct filch__outside_heap *outside;
-    char *cause;        /* why it broke; owned; set before POOL_BROKEN */
-    int64_t next_start; /* no thread is started before this time, after a failure */
-    uint64_t started;   /* statistics */
+    struct filch__outside outside; /* heaps of threads that are not workers */
+    char *cause;                   /* why it broke; owned; set before POOL_BROKEN */
+    int64_t next_start;            /* no thread is started before this time, after a failure */
+    uint64_t started;              /* statistics */
     /* The end. */
     uint32_t ended;       /* 1 when no worker is left and none will come; slept on */
     uint32_t circle_busy; /* 1 while somebody searches for a circle of waits */

@@ -301,17 +301,6 @@ static void drop_stale(struct filch__pool *p) {
     (void)drain_queues(p, &d, NULL);
 }
 
-static void free_outside_heaps(struct filch__pool *p) {
-    struct filch__outside_heap *o = load_acquire(&p->outside); /* C14 <- C13 */
-    while (o != NULL) {
-        struct filch__outside_heap *next = o->next;
-        (void)exchange_acquire(&o->busy, 1u); /* C11 <- C12 */
-        filch__heap_seal(o->heap);
-        filch__free(o);
-        o = next;
-    }
-}
-
 void filch__pool_destroy(filch_executor *e) {
     struct filch__pool *p = filch__pool_of(e);
     filch__home_detach(p->home);
@@ -320,7 +309,7 @@ void filch__pool_destroy(filch_executor *e) {
         struct filch__worker *w = filch__pool_slot(p, i);
         if (w != NULL) filch__worker_destroy(w);
     }
-    free_outside_heaps(p);
+    filch__outside_fini(&p->outside);
     filch__free(load_acquire(&p->cause)); /* C28 <- C27 */
     filch__free(p->slots);
     filch__cpus_free(p->cpus);

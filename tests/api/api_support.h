@@ -17,7 +17,15 @@
 #include "support.h"
 
 /* os/fault.h, which public tests do not see. */
-enum { FAULT_ALLOC = 1, FAULT_MAP = 2, FAULT_THREAD = 4, FAULT_FUTEX = 8, FAULT_BARRIER = 16 };
+enum {
+    FAULT_ALLOC = 1,
+    FAULT_MAP = 2,
+    FAULT_THREAD = 4,
+    FAULT_FUTEX = 8,
+    FAULT_BARRIER = 16,
+    FAULT_PROCESS = 32,
+    FAULT_FD = 64
+};
 void filch__fault_plan(unsigned kinds, long after, _Bool forever);
 long filch__fault_clear(void);
 long filch__fault_live_blocks(void);

@@ -54,7 +54,7 @@ Test(conformance_executors, two_executors_do_not_know_each_other) {
 
 /* R-START-1, R-START-3, R-MENDED-8: a worker that counts as idle too late is noticed now and then. */
 Test(conformance_executors, three_submits_each_awaited_leave_one_worker) {
-    for (int round = 0; round < stress(150); round++) {
+    for (int round = 0; round < rounds_of(150); round++) {
         filch_executor *e = make_executor(4);
         cr_assert_eq(stats_of(e).workers_started, 0, "none before the first submit");
         for (int i = 0; i < 3; i++) cr_assert_eq(finish(submit_int(e, square, i)), 0);
@@ -85,7 +85,11 @@ Test(conformance_executors, a_submit_wakes_a_worker_that_sleeps) {
     filch_executor *e = make_executor(2);
     for (int i = 0; i < 20; i++) {
         cr_assert_eq(finish(submit_int(e, square, 3)), 0);
-        if (i % 4 == 0) settle(e);
+        if (i % 4 != 0) continue;
+        if (factory()->properties & SAME_MEMORY)
+            settle(e);
+        else
+            usleep(1000); /* sleeps of other processes are not counted */
     }
     cr_assert_eq(stats_of(e).workers_started, 1);
     ok(filch_executor_destroy(e));
@@ -192,6 +196,7 @@ static int submit_in_order(void *arg, void *result) {
 
 /* R-ORDER-2 */
 Test(conformance_executors, what_a_worker_submits_starts_newest_first) {
+    needs(OWN_QUEUES);
     filch_executor *e = make_executor(1);
     struct ordered ordered = new_order();
     cr_assert_eq(finish(submit_to(e, submit_in_order, &ordered, sizeof ordered, 0)), 0);

@@ -3,11 +3,9 @@
  * SPDX-License-Identifier: MIT */
 #include "factory.h"
 
-#include <fcntl.h>
+#include <filch/process.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 /* Executors ---------------------------------------------------------------------------------------- */
 
@@ -38,11 +36,33 @@ static filch_executor *threads_pinned(const struct wanted *wanted) {
     return make_threads(wanted, options);
 }
 
+static filch_executor *make_processes(const struct wanted *wanted, filch_process_options options) {
+    filch_executor *e = NULL;
+    options.max_workers = wanted->max_workers;
+    options.initializer = wanted->initializer;
+    options.initializer_arg = wanted->initializer_arg;
+    options.initializer_arg_size = wanted->initializer_arg_size;
+    ok(filch_process_executor(&options, &e));
+    return e;
+}
+
+static filch_executor *processes(const struct wanted *wanted) {
+    filch_process_options options = FILCH_PROCESS_OPTIONS_INIT;
+    return make_processes(wanted, options);
+}
+static filch_executor *processes_without_spin(const struct wanted *wanted) {
+    filch_process_options options = FILCH_PROCESS_OPTIONS_INIT;
+    options.spin = -1;
+    return make_processes(wanted, options);
+}
+
 static const struct factory factories[] = {
-    {"threads", SAME_MEMORY, threads},
-    {"threads-without-spin", SAME_MEMORY, threads_without_spin},
-    {"threads-with-few-spares", SAME_MEMORY, threads_with_few_spares},
-    {"threads-pinned", SAME_MEMORY, threads_pinned},
+    {"threads", SAME_MEMORY | QUICK_START | OWN_QUEUES, threads},
+    {"threads-without-spin", SAME_MEMORY | QUICK_START | OWN_QUEUES, threads_without_spin},
+    {"threads-with-few-spares", SAME_MEMORY | QUICK_START | OWN_QUEUES, threads_with_few_spares},
+    {"threads-pinned", SAME_MEMORY | QUICK_START | OWN_QUEUES, threads_pinned},
+    {"processes", 0, processes},
+    {"processes-without-spin", 0, processes_without_spin},
 };
 enum { FACTORIES = sizeof factories / sizeof factories[0] };
 
@@ -64,66 +84,10 @@ filch_executor *make_executor(int max_workers) {
     return make_executor_with((struct wanted){max_workers, NULL, NULL, 0});
 }
 
-/* Shared memory: one file without a name, which another process of the same user opens below /proc. */
-
-/* Much: what is not touched costs nothing. */
-enum { REGION = 64 << 20, ALIGNMENT = 64 };
-struct region {
-    int32_t pid, fd;
-    char *base;
-    size_t used;
-};
-static struct region region;
-
-static void must(bool good, const char *what) {
-    if (good) return;
-    perror(what);
-    exit(2);
-}
-
-static void map_region(int fd) {
-    region.base = mmap(NULL, REGION, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    must(region.base != MAP_FAILED, "factory: mmap");
-}
-
-struct shared shared_alloc(size_t size) {
-    if (region.base == NULL) {
-        region.pid = (int32_t)getpid();
-        region.fd = memfd_create("conformance", MFD_CLOEXEC);
-        must(region.fd >= 0 && ftruncate(region.fd, REGION) == 0, "factory: memfd");
-        map_region(region.fd);
-    }
-    struct shared handle = {region.pid, region.fd, region.used};
-    region.used += (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    must(region.used <= REGION, "factory: too much shared memory");
-    return handle;
-}
-
-/* In the process of a worker, which has not made the region and runs one task at a time. */
-static void open_region(struct shared handle) {
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)handle.pid, (int)handle.fd);
-    int fd = open(path, O_RDWR | O_CLOEXEC);
-    must(fd >= 0, path);
-    map_region(fd);
-    close(fd);
-    region.fd = handle.fd;
-    region.pid = handle.pid;
-}
-
-void *shared_at(struct shared handle) {
-    if (region.pid != handle.pid || region.fd != handle.fd) open_region(handle);
-    return region.base + handle.offset;
-}
-
-int shared_add(struct shared handle, int n) {
-    return add(shared_at(handle), n);
-}
-int shared_read(struct shared handle) {
-    return read_int(shared_at(handle));
-}
-void shared_wait(struct shared handle, int n) {
-    wait_for_count(shared_at(handle), n);
+int rounds_of(int n) {
+    int all = stress(n);
+    if (factory()->properties & QUICK_START) return all;
+    return all < 10 ? 1 : all / 10;
 }
 
 /* Tasks -------------------------------------------------------------------------------------------- */

@@ -14,12 +14,18 @@
 #define FILCH_TESTS_FACTORY_H
 
 #include "api_support.h"
+#include "shared.h"
 
 /* What may hold of one kind of executor and not of another. */
 enum property {
     /* Tasks run in the memory of the program: a task can use a future, a promise or an executor to which
      * its argument points. Rules on waiting inside a task for futures from outside need it. */
-    SAME_MEMORY = 1
+    SAME_MEMORY = 1,
+    /* An executor is made and destroyed in less than a millisecond. */
+    QUICK_START = 2,
+    /* Each worker has a queue of its own for what its tasks submit. Workers that are processes have none: it would
+     * be lost with a worker that dies; what they submit goes through the program's queue. */
+    OWN_QUEUES = 4
 };
 
 /* What a test asks for. */
@@ -44,30 +50,15 @@ const struct factory *factory(void);
 filch_executor *make_executor(int max_workers);
 filch_executor *make_executor_with(struct wanted wanted);
 
+/* How often a test with an executor in each round runs: stress(n), or a tenth of it without QUICK_START. */
+int rounds_of(int n);
+
 /* Skips the test, visibly, where the property does not hold. */
 #define needs(property)                                                                            \
     do {                                                                                           \
         if (!(factory()->properties & (property)))                                                 \
             cr_skip_test("%s: not " #property, factory()->name);                                   \
     } while (0)
-
-/* Shared memory --------------------------------------------------------------------------------- */
-
-/* A handle: a few bytes that may stand in an argument. */
-struct shared {
-    int32_t pid, fd;
-    uint64_t offset;
-};
-/* Zeroed memory that tasks of every executor see, for the rest of the test. */
-struct shared shared_alloc(size_t size);
-/* Where it is in this process. */
-void *shared_at(struct shared handle);
-
-/* A number in shared memory. */
-int shared_add(struct shared handle, int n);
-int shared_read(struct shared handle);
-/* Waits until it is at least n. */
-void shared_wait(struct shared handle, int n);
 
 /* Tasks -------------------------------------------------------------------------------------------- */
 

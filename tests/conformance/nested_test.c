@@ -61,14 +61,20 @@ static int count_down(void *arg, void *result) {
     return 0;
 }
 
-/* R-WORKER-9, R-WORKER-1 */
+/* R-WORKER-9, R-WORKER-1. A worker that is a process holds some 64 tasks on its stack, and then spare workers must help: what is
+ * too deep ends with a code. */
 Test(conformance_nested, a_thousand_waits_on_top_of_each_other) {
+    bool bounded = (factory()->properties & OWN_QUEUES) == 0;
     for (int workers = 1; workers <= 2; workers++) {
         filch_executor *e = make_executor(workers);
-        filch_future *f = submit_int(e, count_down, 1000);
-        int value = 0;
+        int value = 0, depth = bounded ? 50 : 1000;
+        filch_future *f = submit_int(e, count_down, depth);
         ok(filch_future_result(f, &value, FILCH_FOREVER));
-        cr_assert_eq(value, 1001);
+        cr_assert_eq(value, depth + 1);
+        filch_future_release(f);
+        f = submit_int(e, count_down, 2000);
+        int rc = filch_future_result(f, &value, FILCH_FOREVER);
+        cr_assert(rc == 0 || (bounded && rc == FILCH_EAGAIN));
         filch_future_release(f);
         ok(filch_executor_destroy(e));
     }
@@ -227,6 +233,45 @@ Test(conformance_nested, nothing_unrelated_runs_on_top_of_what_waits) {
         ok(filch_executor_destroy(e));
         cr_assert_eq(shared_read(on_top.seen), 0);
     }
+}
+
+/* The child runs elsewhere meanwhile. */
+struct strange {
+    struct hold hold;
+    struct shared waits;
+};
+static int wait_for_a_child_elsewhere(void *arg, void *result) {
+    struct strange *strange = arg;
+    filch_future *f;
+    (void)result;
+    int rc =
+        filch_submit(filch_current_executor(), stay, &strange->hold, sizeof strange->hold, 0, &f);
+    if (rc != 0) return rc;
+    shared_wait(strange->hold.reached, 1);
+    waiting_here = 1;
+    shared_add(strange->waits, 1);
+    rc = take(f);
+    waiting_here = 0;
+    return rc;
+}
+
+/* R-WORKER-6, R-WORKER-4: others run in the place of the one that waits, and not on top of it. */
+Test(conformance_nested, strangers_run_elsewhere_while_a_task_waits_for_its_child) {
+    enum { STRANGERS = 50 };
+    filch_executor *e = make_executor(2);
+    struct on_top on_top = {shared_alloc(sizeof(int)), shared_alloc(sizeof(int))};
+    struct strange strange = {{shared_alloc(sizeof(int)), shared_alloc(sizeof(int))},
+                              shared_alloc(sizeof(int))};
+    filch_future *waits = submit_to(e, wait_for_a_child_elsewhere, &strange, sizeof strange, 0);
+    shared_wait(strange.waits, 1); /* both workers are taken */
+    for (int i = 0; i < STRANGERS; i++)
+        ok(filch_submit(e, note_what_lies_below, &on_top, sizeof on_top, 0, NULL));
+    shared_wait(on_top.runs, STRANGERS);
+    cr_assert(filch_future_running(waits));
+    shared_add(strange.hold.open, 1);
+    cr_assert_eq(finish(waits), 0);
+    ok(filch_executor_destroy(e));
+    cr_assert_eq(shared_read(on_top.seen), 0);
 }
 
 /* Two workers, both busy: one in a task that lasts until its child, or that of the one that waits for it, has

@@ -11,7 +11,7 @@ TestSuite(conformance_races, .timeout = 60);
 
 enum { TASKS = 20 };
 static int rounds(void) {
-    return stress(100);
+    return rounds_of(100);
 }
 
 /* A group of tasks that raise their own number, with callbacks that are counted. */

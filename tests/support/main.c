@@ -12,6 +12,9 @@
  * Criterion prints with --tap=-. The functions of libcriterion.so that its macros call to report an
  * assertion are defined here instead; the linker prefers these.
  *
+ * Processes: filch_main comes first, so that tests may have executors on processes. What a test leaves behind
+ * becomes a child of this program (a subreaper) and must end soon, or the test has failed.
+ *
  * Supported: Test, TestSuite (init, fini, disabled, timeout), ParameterizedTest, exit_code, signal,
  * cr_assert..., cr_expect..., cr_skip. Timeouts are stretched by TIMEOUT_FACTOR. A failed cr_assert
  * ends the process of its test at once, without fini. Arguments that are no option choose the tests whose
@@ -23,14 +26,19 @@
 #include <criterion/criterion.h>
 #include <criterion/internal/assert/types.h>
 #include <criterion/parameterized.h>
+#include <dirent.h>
+#include <errno.h>
+#include <filch/process.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#include "support.h"
 
 /* What a test with a time limit may take longer on a busy machine, and under a sanitizer. */
 #if defined(TEST_SANITIZE_ADDRESS) || defined(TEST_SANITIZE_THREAD)
@@ -39,6 +47,8 @@
 #define TIMEOUT_FACTOR 4.0
 #endif
 #define EXIT_FAILED 1
+/* What a process may take to end after its test: 1 ms each. */
+#define LEFTOVER_ROUNDS ((int)(5000 * TIMEOUT_FACTOR / 4))
 #define EXIT_SKIPPED 77
 
 /* The linker makes these: start and end of the sections that Test and TestSuite fill. */
@@ -155,6 +165,49 @@ static void run_child(const struct criterion_test *test,
     exit(expectation_failed ? EXIT_FAILED : 0);
 }
 
+/* The parent of a process; -1: it is gone. */
+static pid_t parent_of(const char *pid) {
+    char path[300], state;
+    int parent = -1;
+    snprintf(path, sizeof path, "/proc/%s/stat", pid);
+    FILE *file = fopen(path, "r");
+    if (file == NULL) return -1;
+    /* Behind the name, which may have any characters, stand state and parent. */
+    if (fscanf(file, "%*d (%*[^)]) %c %d", &state, &parent) != 2) parent = -1;
+    fclose(file);
+    return parent;
+}
+
+/* The pid of some child; 0: none can be found. */
+static pid_t find_child(void) {
+    struct dirent *entry;
+    pid_t child = 0;
+    DIR *proc = opendir("/proc");
+    if (proc == NULL) return 0;
+    while (child == 0 && (entry = readdir(proc)) != NULL)
+        if (atoi(entry->d_name) > 0 && parent_of(entry->d_name) == getpid())
+            child = (pid_t)atoi(entry->d_name);
+    closedir(proc);
+    return child;
+}
+
+/* Waits for the processes that a test has left behind. The pid of one that does not end, which is then killed; or
+ * 0. */
+static pid_t reap_leftovers(void) {
+    pid_t survivor = 0;
+    for (int round = 0;; round++) {
+        pid_t ended = waitpid(-1, NULL, WNOHANG);
+        if (ended < 0 && errno == ECHILD) return survivor;
+        if (ended != 0) continue;
+        if (round >= LEFTOVER_ROUNDS) {
+            pid_t child = find_child();
+            if (child > 0) kill(child, SIGKILL);
+            if (survivor == 0) survivor = child;
+        }
+        usleep(1000);
+    }
+}
+
 /* Runs one case in a process of its own and prints its line. */
 static void run_case(const struct criterion_test *test,
                      const struct criterion_test_extra_data *suite, void *parameter,
@@ -171,11 +224,13 @@ static void run_case(const struct criterion_test *test,
         exit(2);
     }
     clock_gettime(CLOCK_MONOTONIC, &end);
+    pid_t survivor = reap_leftovers();
 
     int code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
     int killer = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     int skipped = code == EXIT_SKIPPED && test->data->exit_code != EXIT_SKIPPED;
-    int passed = skipped || (code == test->data->exit_code && killer == test->data->signal);
+    int passed = survivor == 0 &&
+                 (skipped || (code == test->data->exit_code && killer == test->data->signal));
     const char *executor = getenv("FILCH_TEST_EXECUTOR"); /* see conformance/factory.h */
     double seconds =
         (double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) / 1e9;
@@ -184,7 +239,9 @@ static void run_case(const struct criterion_test *test,
     verdicts->failed += !passed;
     printf("%s - %s::%s%s%s%s ", passed ? "ok" : "not ok", test->category, test->name,
            executor ? " on " : "", executor ? executor : "", skipped ? " # SKIP" : "");
-    if (!passed && killer == SIGALRM)
+    if (survivor != 0)
+        printf("left process %d behind ", (int)survivor);
+    else if (!passed && killer == SIGALRM)
         printf("timed out ");
     else if (!passed && killer)
         printf("ended by signal %d (%s) ", killer, strsignal(killer));
@@ -226,6 +283,10 @@ static int is_chosen(const struct criterion_test *test, int argc, char **argv) {
 int main(int argc, char **argv) {
     struct verdicts verdicts = {0, 0};
 
+    /* Workers begin here too: tasks that leave memory behind are what some tests are about. */
+    if (getenv("FILCH_ZYGOTE") != NULL) leaks_are_others();
+    filch_main(&argc, &argv);
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
     printf("TAP version 13\n");
     for (struct criterion_test **t = __start_cr_tst; t != __stop_cr_tst; t++)
         if (*t && is_chosen(*t, argc, argv)) run_test(*t, &verdicts);

@@ -105,6 +105,10 @@ int __lsan_is_turned_off(void) {
     return is_child;
 }
 
+void leaks_are_others(void) {
+    is_child = 1;
+}
+
 #if defined(TEST_SANITIZE_THREAD)
 /* The child's only thread ends, and with it the process: ThreadSanitizer's own handlers of exit() crash in a
  * thread whose end it has seen. */

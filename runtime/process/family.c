@@ -1,0 +1,448 @@
+/* process/family.c: children: tasks that tasks of a worker have submitted, and the waits of tasks (nested.h is the worker's
+ * side).
+ *
+ * Flow     collect.c -> SUBMIT: a future of the program, which goes through the queue like any other; its end goes back as CHILD_DONE.
+ *          AWAIT: what is posted to that worker comes back, another worker may take its place, and the awaited child, if it
+ *          has not started, is posted on top of the task that waits. AWAKE: the place is taken again.
+ * Keeps    1. The futures of children are known to the desk alone, but while a drain has taken them from the queue.
+ * Memory   a child is freed with its end. Answers that the ring has no room for are kept in order. */
+#include "process/family.h"
+
+#include "error.h"
+#include "os/memory.h"
+#include "process/post.h"
+#include <string.h>
+
+/* Children of a worker at most, as in nested.c; waits inside each other up to which others are run on top. */
+enum { PLACES_MOST = 1 << 24, HELP_DEPTH = 32 };
+
+/* Downwards ---------------------------------------------------------------------------------------- */
+
+struct filch__later {
+    struct filch__later *next;
+    size_t size;
+    _Alignas(16) struct filch__message head;
+};
+
+void filch__family_flush(struct filch__seat *s) {
+    struct filch__later *later;
+    while ((later = s->later) != NULL) {
+        struct filch__message *m = filch__channel_begin_down(
+            s->channel, (enum filch__message_kind)later->head.kind, later->size);
+        if (m == NULL) return;
+        memcpy(m + 1, &later->head + 1, later->size - sizeof *m);
+        s->begun = true;
+        s->later = later->next;
+        filch__free(later);
+    }
+}
+
+/* Room for a message, now or later; the rest is zero. NULL: no memory. */
+static void *begin(struct filch__seat *s, enum filch__message_kind kind, size_t size) {
+    size = filch__message_round(size);
+    struct filch__message *m =
+        s->later == NULL ? filch__channel_begin_down(s->channel, kind, size) : NULL;
+    if (m != NULL) {
+        memset(m + 1, 0, size - sizeof *m);
+        s->begun = true;
+        return m;
+    }
+    struct filch__later *later = filch__alloc_zeroed(sizeof *later + size), **end = &s->later;
+    if (later == NULL) return NULL;
+    later->size = size;
+    later->head.kind = (uint32_t)kind;
+    while (*end != NULL) end = &(*end)->next;
+    *end = later;
+    return &later->head;
+}
+
+/* A worker that is not told waits for ever: without memory for that it is killed. */
+static void *begin_or_kill(struct filch__processes *p, struct filch__seat *s,
+                           enum filch__message_kind kind, size_t size) {
+    void *m = begin(s, kind, size);
+    if (m == NULL) filch__hire_kill(p, s, filch__text("because there was no memory to answer it"));
+    return m;
+}
+
+static void answer(struct filch__processes *p, struct filch__seat *s, uint64_t number, int code) {
+    struct filch__message_child *m = begin_or_kill(p, s, MESSAGE_CHILD_SAID, sizeof *m);
+    if (m == NULL) return;
+    m->child = number;
+    m->code = code;
+}
+
+/* The table ---------------------------------------------------------------------------------------- */
+
+static struct filch__child **place_of(struct filch__seat *s, uint64_t number) {
+    uint64_t place = number % PLACES_MOST;
+    return place < s->children_room ? &s->children[place] : NULL;
+}
+static struct filch__child *find_child(struct filch__seat *s, uint64_t number) {
+    struct filch__child **place = place_of(s, number);
+    return place == NULL || *place == NULL || (*place)->number != number ? NULL : *place;
+}
+
+/* Places are used from the first one on. False: it is far beyond, or no memory. */
+static bool make_place(struct filch__seat *s, uint64_t number) {
+    uint32_t place = (uint32_t)(number % PLACES_MOST), room = s->children_room;
+    if (place < room) return s->children[place] == NULL;
+    room = room == 0 ? 64 : 2 * room;
+    if (place >= room) return false;
+    struct filch__child **children = filch__alloc_zeroed(room * sizeof *children);
+    if (children == NULL) return false;
+    if (s->children_room != 0) memcpy(children, s->children, s->children_room * sizeof *children);
+    filch__free(s->children);
+    s->children = children;
+    s->children_room = room;
+    return true;
+}
+
+/* Nobody wants to know of it any more. */
+static void orphan(struct filch__child *c) {
+    struct filch__child **place = place_of(c->seat, c->number);
+    if (place != NULL && *place == c) *place = NULL;
+    c->seat = NULL;
+    filch_future *f = c->future;
+    c->future = NULL;
+    filch__future_drop(f);
+}
+
+void filch__family_forget(struct filch__processes *p, struct filch__seat *s) {
+    struct filch__later *later;
+    for (uint32_t i = 0; i < s->children_room; i++)
+        if (s->children[i] != NULL) orphan(s->children[i]);
+    filch__free(s->children);
+    s->children = NULL;
+    s->children_room = 0;
+    s->waits = s->on_top = 0;
+    while ((later = s->later) != NULL) {
+        s->later = later->next;
+        filch__free(later);
+    }
+    (void)p;
+}
+
+/* SUBMIT ------------------------------------------------------------------------------------------- */
+
+/* The fixed part and where the inline parts are. */
+struct order {
+    struct filch__message_submit m;
+    const char *path, *arg, *name;
+};
+
+static bool read_order(struct order *o, const struct filch__message *message, size_t size) {
+    size_t fixed = filch__message_round(sizeof o->m);
+    if (size < fixed) return false;
+    memcpy(&o->m, message, sizeof o->m);
+    size_t path = filch__message_round(o->m.path_size);
+    size_t arg = o->m.arg.segment != 0 ? 0 : (size_t)filch__message_round(o->m.arg.size);
+    if (o->m.path_size == 0 || o->m.path_size > MODULE_PATH_LARGEST ||
+        o->m.id_size > MODULE_ID_LARGEST || o->m.name.segment != 0 || o->m.name.size > 256 ||
+        (o->m.arg.segment == 0 && o->m.arg.size > MESSAGE_INLINE) ||
+        o->m.arg.size > FILCH__SIZE_LIMIT || o->m.result_size > FILCH__SIZE_LIMIT ||
+        o->m.retries < 0)
+        return false;
+    o->path = (const char *)message + fixed;
+    o->arg = o->path + path;
+    o->name = o->arg + arg;
+    return fixed + path + arg + filch__message_round(o->m.name.size) <= size &&
+           o->path[o->m.path_size - 1] == 0;
+}
+
+static const struct filch__function *function_of(struct filch__processes *p,
+                                                 const struct order *o) {
+    struct filch__function_name name = {.offset = o->m.offset, .id_size = o->m.id_size};
+    memcpy(name.id, o->m.id, sizeof name.id);
+    memcpy(name.path, o->path, o->m.path_size);
+    name.path[o->m.path_size - 1] = 0;
+    return filch__functions_named(p->functions, &name);
+}
+
+/* The future, with a reference for the queue, and one for the worker's place. */
+static filch_future *make_future(struct filch__processes *p, struct filch__seat *s,
+                                 const struct order *o, struct filch__child *c) {
+    struct filch__held *held = NULL;
+    filch_task task = FILCH_TASK_INIT;
+    task.fn = (filch_task_fn *)c->function->fn;
+    task.arg = o->arg;
+    task.arg_size = (size_t)o->m.arg.size;
+    task.result_size = (size_t)o->m.result_size;
+    task.retries = o->m.retries;
+    task.name = o->m.name.size != 0 ? c->name : NULL;
+    if (o->m.arg.segment != 0) {
+        task.arg = filch__arena_view_hold(s->view, &o->m.arg, &held);
+        if (task.arg == NULL) return NULL;
+    }
+    struct filch__outside_heap *heap = filch__outside_take(&p->outside);
+    filch_future *f = heap == NULL
+                          ? NULL
+                          : filch__future_create_rare(heap->heap, &task,
+                                                      (o->m.flags & SUBMIT_DETACHED) != 0 ? 1 : 2);
+    if (heap != NULL) {
+        if (f != NULL) count_own(&heap->submitted, 1);
+        filch__outside_give(heap);
+    }
+    if (held != NULL) filch__held_release(held);
+    if (f == NULL) return NULL;
+    filch__future_rare(f)->child = c;
+    filch__future_rare(f)->is_chunk = (o->m.flags & SUBMIT_CHUNK) != 0;
+    return f;
+}
+
+static int accept(struct filch__processes *p, struct filch__seat *s, const struct order *o) {
+    unsigned ending = filch__processes_ending(p);
+    bool detached = (o->m.flags & SUBMIT_DETACHED) != 0;
+    if (ending != 0) return (ending & FIRM_BROKEN) != 0 ? FILCH_EBROKEN : FILCH_ESHUTDOWN;
+    struct filch__child *c = filch__alloc_zeroed(sizeof *c);
+    if (c == NULL) return FILCH_ENOMEM;
+    memcpy(c->name, o->name, (size_t)o->m.name.size);
+    c->function = function_of(p, o);
+    filch_future *f = c->function == NULL ? NULL : make_future(p, s, o, c);
+    if (f == NULL || (!detached && !make_place(s, o->m.child))) {
+        if (f != NULL) filch__future_discard(f);
+        filch__free(c);
+        return FILCH_ENOMEM;
+    }
+    c->number = o->m.child;
+    if (!detached) {
+        c->seat = s;
+        c->future = f;
+        s->children[c->number % PLACES_MOST] = c;
+    }
+    filch__line_push(&p->queue, &f->link);
+    return 0;
+}
+
+/* Ends --------------------------------------------------------------------------------------------- */
+
+/* Bytes for the worker: inline, or copied into its arena. False: no memory. */
+static bool place_bytes(struct filch__seat *s, const void *from, size_t size,
+                        struct filch__bytes *bytes) {
+    *bytes = (struct filch__bytes){.size = size};
+    if (size <= MESSAGE_INLINE) return true;
+    void *block = filch__arena_alloc(s->arena, size, false, bytes);
+    if (block == NULL) return false;
+    memcpy(block, from, size);
+    bytes->size = size;
+    return true;
+}
+static char *put(char *to, const void *from, const struct filch__bytes *bytes) {
+    if (bytes->segment != 0 || bytes->size == 0) return to;
+    memcpy(to, from, bytes->size);
+    return to + filch__message_round(bytes->size);
+}
+static size_t in_line(const struct filch__bytes *bytes) {
+    return bytes->segment != 0 ? 0 : (size_t)filch__message_round(bytes->size);
+}
+
+static void tell_end(struct filch__processes *p, const struct filch__child *c, filch_future *f,
+                     bool cancelled) {
+    struct filch__seat *s = c->seat;
+    struct filch__message_result r = {.generation = c->number,
+                                      .code = filch__future_code(f),
+                                      .worker = state_runner(state_look(&f->state)),
+                                      .pid = filch__future_pid(f)};
+    const struct filch__outcome *record =
+        filch__outcome_is_plain(f->outcome) ? NULL : filch__outcome_record(f->outcome);
+    const char *text = filch__future_own_text(f);
+    size_t size = 0, own = 0, length = text == NULL ? 0 : strlen(text);
+    const void *value = r.code == 0 ? filch__future_view(f, &size) : NULL;
+    const void *result = r.code == 0 ? filch__future_value(f, &own) : NULL;
+    if (cancelled) r.flags |= RESULT_CANCELLED;
+    bool allocated = r.code == 0 && record != NULL && record->has_data && !record->is_result;
+    if (allocated) r.flags |= RESULT_ALLOCATED;
+    if (length > MESSAGE_INLINE) length = MESSAGE_INLINE;
+    r.text.size = length;
+    if (!place_bytes(s, value, size, &r.value) ||
+        !place_bytes(s, result, allocated ? own : 0, &r.beside)) {
+        r.code = FILCH_ENOMEM;
+        r.flags = 0;
+        r.value = r.beside = (struct filch__bytes){0};
+    }
+    size_t fixed = filch__message_round(sizeof r);
+    char *m = begin_or_kill(p, s, MESSAGE_CHILD_DONE,
+                            fixed + in_line(&r.value) + in_line(&r.text) + in_line(&r.beside));
+    if (m == NULL) return;
+    memcpy(m + sizeof r.head, (char *)&r + sizeof r.head, sizeof r - sizeof r.head);
+    put(put(put(m + fixed, value, &r.value), text, &r.text), result, &r.beside);
+}
+
+void filch__family_end(struct filch__processes *p, filch_future *f) {
+    struct filch__child *c = filch__future_rare(f)->child;
+    bool cancelled = state_life(state_look(&f->state)) == LIFE_CANCELLING;
+    if (c->seat != NULL) {
+        if (c->seat->life != SEAT_DOOMED) tell_end(p, c, f, cancelled);
+        orphan(c);
+    }
+    struct filch__extra *extra = filch__future_rare(f);
+    extra->child = NULL;
+    extra->name = NULL;
+    filch__free(c);
+    if (state_finish(&f->state, cancelled ? LIFE_CANCELLED : LIFE_FINISHED, true) == AFTER_LAST)
+        filch__future_free(f);
+}
+
+/* CANCEL ------------------------------------------------------------------------------------------- */
+
+/* Where it is posted, or runs; NULL: in the queue. */
+static struct filch__seat *seat_of(struct filch__processes *p, filch_future *f) {
+    int runner = state_runner(state_look(&f->state));
+    return runner < 0 ? NULL : &p->seats[runner];
+}
+
+/* Takes it from the queue, or from the worker to which it is posted, for good. False: it has started. */
+static bool win(struct filch__processes *p, filch_future *f) {
+    struct filch__seat *at = seat_of(p, f);
+    if (state_life(state_look(&f->state)) != LIFE_PENDING) return false;
+    if (at == NULL) {
+        struct filch__link *link = p->queue.first, *before = NULL;
+        for (; link != NULL && link != &f->link; link = filch__link_next(link)) before = link;
+        if (link == NULL) return false; /* a drain has it */
+        if (before == NULL)
+            p->queue.first = filch__link_next(link);
+        else
+            filch__link_set_next(before, filch__link_next(link));
+        if (p->queue.last == link) p->queue.last = before;
+        return true;
+    }
+    uint32_t ticket = filch__ticket_index(f->ticket);
+    if (at->channel == NULL || at->postings[ticket].future != f ||
+        !filch__claim_revoke(at->channel, ticket, at->postings[ticket].generation))
+        return false;
+    filch__posting_clear(p, at, ticket);
+    (void)state_unpost(&f->state);
+    return true;
+}
+
+static int cancel(struct filch__processes *p, struct filch__child *c) {
+    filch_future *f = c->future;
+    if (!win(p, f)) return FILCH_ESTATE;
+    (void)state_cancel(&f->state);
+    filch__future_set_outcome(f, FILCH_ECANCELED, NULL);
+    orphan(c); /* the worker knows */
+    filch__family_end(p, f);
+    return 0;
+}
+
+static void forward_request(struct filch__processes *p, filch_future *f) {
+    struct filch__seat *at = seat_of(p, f);
+    filch__future_started(f);
+    if (at == NULL || at->channel == NULL || !state_request(&f->state)) return;
+    uint32_t ticket = filch__ticket_index(f->ticket);
+    if (at->postings[ticket].future == f)
+        filch__claim_request(at->channel, ticket, at->postings[ticket].generation);
+}
+
+static bool has_started(struct filch__processes *p, filch_future *f) {
+    struct filch__seat *at = seat_of(p, f);
+    if (state_life(state_look(&f->state)) != LIFE_PENDING) return true;
+    if (at == NULL || at->channel == NULL) return false;
+    uint32_t ticket = filch__ticket_index(f->ticket);
+    return filch__claim_state(at->channel, ticket, at->postings[ticket].generation) == CLAIM_TAKEN;
+}
+
+static int call(struct filch__processes *p, struct filch__seat *s,
+                const struct filch__message_child *m) {
+    struct filch__child *c = find_child(s, m->child);
+    if (c == NULL) return FILCH_ESTATE; /* its end is on the way */
+    if (m->flags == CHILD_LOOK) return has_started(p, c->future) ? FILCH_ESTATE : 0;
+    int code = cancel(p, c);
+    if (code != 0 && m->flags == CHILD_REQUEST) forward_request(p, c->future);
+    return code;
+}
+
+/* AWAIT, AWAKE ------------------------------------------------------------------------------------- */
+
+/* Posts it on top of the task that waits there. False: there is no room. */
+static bool post_on_top(struct filch__processes *p, struct filch__seat *s, filch_future *f) {
+    struct filch__child *c = filch__future_rare(f)->child;
+    if (s->free_tickets == 0) return false;
+    struct filch__posted how =
+        filch__post_with(p, s, f, TASK_ON_TOP, c->seat == s ? (uint32_t)c->number : 0);
+    if (how.code == 0) {
+        s->on_top++;
+        return true;
+    }
+    filch__free(how.text);
+    return false;
+}
+
+static void await_child(struct filch__processes *p, struct filch__seat *s, struct filch__child *c) {
+    filch_future *f = c->future;
+    if (!win(p, f)) return;
+    if (!post_on_top(p, s, f)) filch__line_push_front(&p->queue, &f->link);
+}
+
+static void begin_wait(struct filch__processes *p, struct filch__seat *s,
+                       const struct filch__message_child *m) {
+    struct filch__child *c = m->child == 0 ? NULL : find_child(s, m->child);
+    s->waits++;
+    s->isolated = (m->flags & AWAIT_ISOLATED) != 0;
+    filch__dispatch_take_back(p, s, CHANNEL_TICKETS);
+    if (begin_or_kill(p, s, MESSAGE_AWAIT_OK, sizeof(struct filch__message)) == NULL) return;
+    if (c == NULL) return;
+    c->awaited = true;
+    if ((m->flags & AWAIT_LOW) == 0) await_child(p, s, c);
+}
+
+static void end_wait(struct filch__seat *s, const struct filch__message_child *m) {
+    struct filch__child *c = m->child == 0 ? NULL : find_child(s, m->child);
+    s->waits--;
+    if (c != NULL) c->awaited = false;
+}
+
+void filch__family_refuse(struct filch__processes *p) {
+    for (struct filch__link *link = p->queue.first; link != NULL; link = filch__link_next(link)) {
+        struct filch__child *c = filch__child_of(container_of(link, filch_future, link));
+        if (c == NULL || !c->awaited || c->seat == NULL) continue;
+        struct filch__message_child *m =
+            begin_or_kill(p, c->seat, MESSAGE_AWAIT_REFUSED, sizeof *m);
+        if (m == NULL) return;
+        m->child = c->number;
+        c->awaited = false;
+        return;
+    }
+}
+
+void filch__family_help(struct filch__processes *p) {
+    for (uint32_t i = 0; i < p->seats_used && p->queue.first != NULL; i++) {
+        struct filch__seat *s = &p->seats[i];
+        if (!filch__seat_is_blocked(s) || s->isolated || s->waits > HELP_DEPTH ||
+            s->life != SEAT_SERVING)
+            continue;
+        struct filch__link *link = p->queue.first;
+        for (; link != NULL; link = filch__link_next(link)) {
+            filch_future *f = container_of(link, filch_future, link);
+            struct filch__child *c = filch__child_of(f);
+            if (c == NULL || c->seat != s) continue;
+            await_child(p, s, c);
+            break;
+        }
+    }
+}
+
+const char *filch__family_message(struct filch__processes *p, struct filch__seat *s,
+                                  const struct filch__message *message) {
+    struct filch__message_child m;
+    size_t size = s->channel->reading;
+    uint32_t kind = load_relaxed(&message->kind); /* relaxed: Q2 has ordered it */
+    if (kind == MESSAGE_SUBMIT) {
+        struct order o;
+        if (!read_order(&o, message, size)) return "a task that is none";
+        int code = accept(p, s, &o);
+        answer(p, s, o.m.child, code);
+        return NULL;
+    }
+    if (size < sizeof m) return "a message too short";
+    memcpy(&m, message, sizeof m);
+    if (kind == MESSAGE_CANCEL) {
+        answer(p, s, m.child, call(p, s, &m));
+    } else if (kind == MESSAGE_AWAIT) {
+        if (s->waits >= (uint32_t)CHANNEL_TICKETS * 2) return "too many waits";
+        begin_wait(p, s, &m);
+    } else {
+        if (s->waits == 0) return "the end of a wait that has not begun";
+        end_wait(s, &m);
+    }
+    return NULL;
+}

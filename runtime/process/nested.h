@@ -1,0 +1,41 @@
+/* process/nested.h: the executor as a task in a worker sees it: its children.
+ *
+ * Flow     filch_submit -> nested.c: a future of this process, and SUBMIT to the program, which runs the task like any
+ *          other; CHILD_DONE ends the future here. filch_future_result -> nested_wait.c: AWAIT; then messages are read,
+ *          the awaited task perhaps run on top of the one that waits; AWAKE.
+ * State    all of it is the main thread's: others may look at futures, release them, and sleep until they are done.
+ * Keeps    1. While an answer is awaited no code of the user runs; what else comes is put aside, in its order.
+ *          2. A task that was posted to run after the one that waits is left alone until it is revoked.
+ * Life     of a future here: POSTED, with the child's number as its ticket; RUNNING once the program has said so. */
+#ifndef FILCH_PROCESS_NESTED_H
+#define FILCH_PROCESS_NESTED_H
+
+#include "executor_ops.h"
+#include "future.h"
+#include "process/serve.h"
+
+/* Makes the worker's own object for the executor, as s->self.executor. False: no memory. */
+bool filch__nested_init(struct filch__server *s);
+/* Takes any message but TASK and QUIT. */
+void filch__nested_message(struct filch__server *s, const struct filch__message *message,
+                           bool in_ring);
+/* Is there a child whose end is awaited? */
+bool filch__nested_is_busy(const struct filch__server *s);
+/* The number of a future that is such a child; 0: of another. */
+uint64_t filch__nested_number(const struct filch__server *s, const filch_future *f);
+
+/* nested_wait.c: of the table of operations. */
+int filch__nested_wait(struct filch__self *self, filch_future *f, int64_t deadline);
+int filch__nested_wait_isolated(struct filch__self *self, filch_future *f, int64_t deadline);
+int filch__nested_wait_firm(struct filch__self *self, filch_future *f);
+int filch__nested_wait_set(struct filch__self *self, struct filch__gathering *set,
+                           filch_future *only, bool stuck, int64_t deadline);
+enum filch__help filch__nested_help(struct filch__self *self, filch_future *f, bool run);
+/* ops->poll: what has come is handled. */
+void filch__nested_poll(struct filch__self *self);
+void filch__nested_blocking_begin(struct filch__self *self);
+void filch__nested_blocking_end(struct filch__self *self);
+/* Everything that was put aside before is revoked: it is skipped. `end`: before that one; NULL: all. */
+void filch__nested_skip(struct filch__server *s, const struct filch__aside *end);
+
+#endif

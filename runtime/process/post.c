@@ -1,0 +1,200 @@
+/* process/post.c: a task into a worker's ring (README.md, T2 to T4), and its ticket.
+ *
+ * All of it at the desk. */
+#include "process/post.h"
+
+#include "base/point.h"
+#include "os/clock.h"
+#include "os/memory.h"
+#include "process/family.h"
+#include <errno.h>
+#include <string.h>
+
+/* Tickets ------------------------------------------------------------------------------------------ */
+
+filch_future *filch__posting_clear(struct filch__processes *p, struct filch__seat *s,
+                                   uint32_t ticket) {
+    struct filch__posting *posting = &s->postings[ticket];
+    filch_future *f = posting->future;
+    if (f == NULL) return NULL;
+    posting->future = NULL;
+    s->bytes -= posting->bytes;
+    s->posted--;
+    p->in_flight--;
+    if (unlikely(posting->on_top)) s->on_top--;
+    return f;
+}
+
+void filch__posting_free(struct filch__seat *s, uint32_t ticket) {
+    s->postings[ticket].generation = 0;
+    filch__claim_free(s->channel, ticket);
+    s->free_tickets |= UINT64_C(1) << ticket;
+}
+
+/* T2: books and claim; the future says where it is. */
+static uint32_t take_ticket(struct filch__processes *p, struct filch__seat *s, filch_future *f,
+                            size_t bytes) {
+    uint32_t ticket = (uint32_t)__builtin_ctzll(s->free_tickets);
+    uint64_t generation = ++p->generation;
+    s->free_tickets &= s->free_tickets - 1;
+    s->postings[ticket] = (struct filch__posting){f, generation, false, bytes};
+    s->bytes += bytes;
+    s->posted++;
+    p->in_flight++;
+    filch__claim_post(s->channel, ticket, generation);
+    store_release(&f->ticket, filch__ticket_word(ticket, generation)); /* V13 -> V14 */
+    return ticket;
+}
+
+/* Functions ---------------------------------------------------------------------------------------- */
+
+static bool grow_numbers(struct filch__seat *s, uint32_t index) {
+    if (index < s->numbers_room) return true;
+    uint32_t room = index < 32 ? 64 : 2 * index;
+    uint32_t *numbers = filch__alloc_zeroed(room * sizeof *numbers);
+    if (numbers == NULL) return false;
+    if (s->numbers_room != 0) memcpy(numbers, s->numbers, s->numbers_room * sizeof *numbers);
+    filch__free(s->numbers);
+    s->numbers = numbers;
+    s->numbers_room = room;
+    return true;
+}
+
+/* Tells the worker the name of the function, if it does not know it. False: there is no room. */
+static bool introduce(struct filch__seat *s, const struct filch__function *function) {
+    if (likely(function->index < s->numbers_room && s->numbers[function->index] != 0)) return true;
+    size_t path = strlen(function->name.path) + 1;
+    size_t fixed = filch__message_round(sizeof(struct filch__message_function));
+    if (!grow_numbers(s, function->index)) return false;
+    struct filch__message_function *m =
+        filch__channel_begin_down(s->channel, MESSAGE_FUNCTION, fixed + path);
+    if (m == NULL) return false;
+    m->function = s->numbers_used;
+    m->path_size = (uint32_t)path;
+    m->id_size = function->name.id_size;
+    m->unused = 0;
+    m->offset = function->name.offset;
+    memcpy(m->id, function->name.id, sizeof m->id);
+    memcpy((char *)m + fixed, function->name.path, path);
+    s->numbers[function->index] = ++s->numbers_used;
+    s->begun = true;
+    return true;
+}
+
+/* The message -------------------------------------------------------------------------------------- */
+
+/* What of a future goes into its message. */
+struct load {
+    const struct filch__function *function;
+    const void *arg;
+    size_t arg_size, result_size;
+    uint32_t flags, child;
+};
+
+static struct load load_of(struct filch__processes *p, filch_future *f) {
+    struct filch__extra *extra = filch__future_extra(f);
+    uint64_t constant = state_constant(&f->state);
+    struct load load = {.function = filch__functions_get(p->functions, f->fn),
+                        .arg = filch__future_arg(f),
+                        .arg_size = extra != NULL ? extra->arg_size : state_result_offset(constant),
+                        .result_size =
+                            extra != NULL ? extra->result_size : state_result_size(constant),
+                        .flags = p->task_timeout != 0 ? TASK_TIMED : 0};
+    if (load.result_size > MESSAGE_INLINE) load.flags |= TASK_SEGMENT;
+    if (extra != NULL && extra->is_chunk) load.flags |= TASK_CHUNK;
+    return load;
+}
+
+/* Will that end? The worker takes descriptors off the socket when it reads what it was sent before; one that is gone is
+ * going to be known as dead. */
+static bool is_passing(const struct filch__seat *s, int error) {
+    if (error == EAGAIN) return s->posted != 0;
+    return error == EPIPE || error == ECONNRESET || error == ENOTCONN;
+}
+
+/* The argument, if it does not go inline. 0, POST_FULL, or a code. */
+static int place_arg(struct filch__seat *s, const struct load *load, struct filch__bytes *bytes) {
+    *bytes = (struct filch__bytes){.size = load->arg_size};
+    if (likely(load->arg_size <= MESSAGE_INLINE)) return 0;
+    void *block = filch__arena_alloc(s->arena, load->arg_size, false, bytes);
+    if (block == NULL) return is_passing(s, errno) ? POST_FULL : FILCH_ENOMEM;
+    memcpy(block, load->arg, load->arg_size);
+    bytes->size = load->arg_size;
+    return 0;
+}
+
+static void fill(struct filch__message_task *m, const struct filch__seat *s,
+                 const struct load *load, const struct filch__bytes *arg, uint32_t ticket) {
+    m->generation = s->postings[ticket].generation;
+    m->ticket = ticket;
+    m->function = s->numbers[load->function->index] - 1;
+    m->flags = load->flags;
+    m->child = load->child;
+    m->result_size = load->result_size;
+    m->arg = *arg;
+    if (arg->segment == 0 && load->arg_size != 0)
+        memcpy((char *)m + filch__message_round(sizeof *m), load->arg, load->arg_size);
+}
+
+/* It runs already, as far as anybody knows, and is started once more. */
+static void post_again(struct filch__seat *s, filch_future *f, uint32_t ticket) {
+    state_move(&f->state, s->index);
+    fence_seq_cst(); /* V31 <-> V30 */
+    if ((state_look(&f->state) & FLAG_REQUESTED) != 0)
+        filch__claim_request(s->channel, ticket, s->postings[ticket].generation);
+}
+
+/* T3. */
+static void show(struct filch__seat *s, filch_future *f, uint32_t ticket) {
+    if (unlikely(state_life(state_look(&f->state)) == LIFE_RUNNING))
+        post_again(s, f, ticket);
+    else if (unlikely(!state_post(&f->state, s->index)))
+        /* It was cancelled just now: the message goes, and is skipped. */
+        (void)filch__claim_revoke(s->channel, ticket, s->postings[ticket].generation);
+}
+
+static struct filch__posted failed(const struct load *load, int code) {
+    if (load->function != NULL && load->function->fault != NULL)
+        return (struct filch__posted){FILCH_EINVAL, filch__text("%s", load->function->fault)};
+    if (load->function == NULL) return (struct filch__posted){FILCH_ENOMEM, NULL};
+    return (struct filch__posted){
+        code,
+        filch__text("there was no shared memory for the argument of %zu bytes", load->arg_size)};
+}
+
+static const struct filch__posted full = {POST_FULL, NULL};
+
+struct filch__posted filch__post(struct filch__processes *p, struct filch__seat *s,
+                                 filch_future *f) {
+    return filch__post_with(p, s, f, 0, 0);
+}
+
+struct filch__posted filch__post_with(struct filch__processes *p, struct filch__seat *s,
+                                      filch_future *f, uint32_t flags, uint32_t child) {
+    struct load load = load_of(p, f);
+    load.flags |= flags;
+    load.child = child;
+    struct filch__bytes arg;
+    if (unlikely(load.function == NULL || load.function->fault != NULL)) return failed(&load, 0);
+    if (!introduce(s, load.function)) return full;
+    int code = place_arg(s, &load, &arg);
+    if (unlikely(code != 0)) return code == POST_FULL ? full : failed(&load, code);
+    size_t size = filch__message_round(sizeof(struct filch__message_task)) +
+                  (arg.segment == 0 ? load.arg_size : 0);
+    struct filch__message_task *m = filch__channel_begin_down(s->channel, MESSAGE_TASK, size);
+    if (unlikely(m == NULL)) {
+        if (arg.segment != 0) filch__arena_cancel(s->arena, &arg);
+        return full;
+    }
+    uint32_t ticket = take_ticket(p, s, f, arg.segment != 0 ? load.arg_size : 0);
+    s->postings[ticket].on_top = (flags & TASK_ON_TOP) != 0;
+    POINT("post.claimed");
+    fill(m, s, &load, &arg, ticket);
+    s->begun = true;
+    show(s, f, ticket);
+    if (unlikely(p->task_timeout != 0 && p->timeout_at == 0)) {
+        p->timeout_at = filch__deadline(p->task_timeout);
+        filch__manager_timer(p, p->timeout_at);
+    }
+    return (struct filch__posted){0, NULL};
+}

@@ -1,0 +1,532 @@
+/* process_crash_test.c: a worker that dies costs the task that it was running, and nothing else.
+ *
+ * Every way to die, at every point of a task's life, with the text that names worker, pid, cause and function.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "process_support.h"
+
+#include <pthread.h>
+#include <sys/resource.h>
+
+TestSuite(process_crash, .timeout = 60);
+
+/* Ways to die ---------------------------------------------------------------------------------------- */
+
+enum way {
+    BAD_POINTER,
+    BY_KILL,
+    BY_ABORT,
+    BY_EXIT,
+    BY_EXIT_AT_ONCE,
+    STACK_OVERFLOW,
+    BY_TERM,
+    WAYS
+};
+static const char *const causes[WAYS] = {
+    "signal 11 (Segmentation fault)",
+    "signal 9 (Killed)",
+    "signal 6 (Aborted)",
+    "exit code 3",
+    "exit code 4",
+    "signal 11",
+    "signal 15 (Terminated)",
+};
+
+static volatile int depth = 1;
+static int overflow(volatile char *below) {
+    volatile char page[4096];
+    page[0] = below == NULL ? 1 : (char)(below[0] + 1);
+    return depth == 0 ? 0 : overflow(page) + page[0];
+}
+static void die(enum way way) {
+    static volatile int *volatile nowhere = (volatile int *)(uintptr_t)64;
+    /* Sanitizers have handlers, which exit. */
+    (void)signal(SIGSEGV, SIG_DFL);
+    (void)signal(SIGABRT, SIG_DFL);
+    switch (way) {
+    case BAD_POINTER: *nowhere = 1; break;
+    case BY_KILL: (void)kill(getpid(), SIGKILL); break;
+    case BY_ABORT: abort();
+    case BY_EXIT: exit(3);
+    case BY_EXIT_AT_ONCE: _exit(4);
+    case STACK_OVERFLOW: (void)overflow(NULL); break;
+    case BY_TERM: (void)kill(getpid(), SIGTERM); break;
+    case WAYS: break;
+    }
+    for (;;) pause();
+}
+
+struct told {
+    enum way way;
+    struct shared pid;
+};
+/* Says its pid and dies. Static, so that its name comes from the symbol table of the file. */
+static int crash_as_told(void *arg, void *result) {
+    struct told *told = arg;
+    (void)result;
+    shared_add(told->pid, (int)getpid());
+    die(told->way);
+    return 0;
+}
+int crash_in_public(void *arg, void *result);
+int crash_in_public(void *arg, void *result) {
+    (void)arg;
+    (void)result;
+    die(BAD_POINTER);
+    return 0;
+}
+
+static filch_future *submit_crash(filch_executor *e, struct told *told, enum way way) {
+    *told = (struct told){way, shared_alloc(sizeof(int))};
+    return submit_to(e, crash_as_told, told, sizeof *told, sizeof(int));
+}
+
+/* R-PROC-1, R-PROC-2 */
+Test(process_crash, each_way_to_die_is_named) {
+    struct census before = census_before();
+    filch_executor *e = processes_of(1);
+    for (int way = 0; way < WAYS; way++) {
+        struct told told;
+        filch_future *f = submit_crash(e, &told, (enum way)way);
+        filch_error error = error_of(f);
+        cr_assert_eq(error.origin.pid, shared_read(told.pid), "way %d: %s", way, error.text);
+        cr_assert_not_null(strstr(error.text, " in crash_as_told"), "%s", error.text);
+        check_died(f, causes[way]);
+        check_it_works(e);
+        cr_assert(is_gone(shared_read(told.pid)));
+    }
+    filch_future *f = submit_to(e, crash_in_public, NULL, 0, 0);
+    cr_assert_not_null(strstr(error_of(f).text, "crash_in_public"), "%s", error_of(f).text);
+    check_died(f, causes[BAD_POINTER]);
+    destroy_and_look(e);
+    check_census(&before);
+}
+
+/* R-PROC-2: the name that the task was given is in the text too. */
+Test(process_crash, the_tasks_own_name_is_in_the_last_error) {
+    filch_executor *e = processes_of(1);
+    filch_task task = FILCH_TASK_INIT;
+    filch_future *f;
+    task.fn = crash_in_public;
+    task.name = "the weekly sum";
+    ok(filch_submit_task(e, &task, &f));
+    cr_assert_eq(filch_future_result(f, NULL, FILCH_FOREVER), FILCH_EWORKER);
+    cr_assert_not_null(strstr(filch_last_error(), "the weekly sum"), "%s", filch_last_error());
+    filch_future_release(f);
+    ok(filch_executor_destroy(e));
+}
+
+static int take_all_memory(void *arg, void *result) {
+    (void)arg;
+    (void)result;
+    (void)signal(SIGABRT, SIG_DFL);
+    for (;;) {
+        void *block = malloc(1 << 20);
+        if (block == NULL) abort();
+        memset(block, 1, 1 << 20);
+    }
+}
+
+/* R-PROC-1: a program that aborts where malloc fails. */
+Test(process_crash, out_of_memory) {
+#if defined(TEST_SANITIZE_ADDRESS) || defined(TEST_SANITIZE_THREAD)
+    cr_skip_test("sanitizers need more address space than a limit leaves");
+#endif
+    filch_limit limit = {RLIMIT_AS, 512 << 20, 512 << 20};
+    filch_process_options options = process_options(1);
+    options.limits = &limit;
+    options.limit_count = 1;
+    filch_executor *e = processes_with(options);
+    for (int i = 0; i < 3; i++) {
+        check_died(submit_to(e, take_all_memory, NULL, 0, 0), causes[BY_ABORT]);
+        check_it_works(e);
+    }
+    ok(filch_executor_destroy(e));
+}
+
+/* R-PROC-1 */
+Test(process_crash, stopped_and_then_killed_from_outside) {
+    filch_executor *e = processes_of(1);
+    struct stay stay;
+    filch_future *f = stay_on(e, &stay);
+    int pid = shared_read(stay.pid);
+    cr_assert_eq(kill(pid, SIGSTOP), 0);
+    filch_future *next = submit_to(e, say_pid, NULL, 0, sizeof(int));
+    fails(FILCH_ETIMEDOUT, filch_future_result(f, NULL, FILCH_MILLISECONDS(5)));
+    cr_assert_eq(kill(pid, SIGKILL), 0);
+    check_died(f, causes[BY_KILL]);
+    cr_assert_neq(value_of(next), pid, "what stood behind it runs elsewhere");
+    ok(filch_executor_destroy(e));
+}
+
+/* Points of a task's life ----------------------------------------------------------------------------- */
+
+/* R-PROC-3: its message is there, and it has not read it. */
+Test(process_crash, before_the_task_is_read_it_goes_elsewhere) {
+    enum { LARGE = 1 << 20, TASKS = 5 };
+    filch_executor *e = processes_of(1);
+    char *large = calloc(1, LARGE);
+    for (int round = 0; round < 4; round++) {
+        int pid = some_worker(e);
+        cr_assert_eq(kill(pid, SIGSTOP), 0);
+        filch_future *futures[TASKS];
+        for (int i = 0; i < TASKS; i++)
+            futures[i] = submit_to(e, say_pid, large, round % 2 ? LARGE : 0, sizeof(int));
+        cr_assert_eq(kill(pid, SIGKILL), 0);
+        for (int i = 0; i < TASKS; i++) cr_assert_neq(value_of(futures[i]), pid);
+    }
+    free(large);
+    ok(filch_executor_destroy(e));
+}
+
+/* R-PROC-3 */
+Test(process_crash, an_idle_worker_costs_nothing) {
+    struct census before = census_before();
+    filch_executor *e = processes_of(2);
+    for (int round = 0; round < 10; round++) {
+        int pid = some_worker(e);
+        cr_assert_eq(kill(pid, SIGKILL), 0);
+        if (round % 2) cr_assert(ends_soon(pid)); /* noticed before, or not, the next task */
+        cr_assert_neq(some_worker(e), pid);
+    }
+    destroy_and_look(e);
+    check_census(&before);
+}
+
+/* Kills its own process after so many microseconds, while the task goes on. */
+static void *kill_soon(void *microseconds) {
+    struct timespec pause = {0, (long)(intptr_t)microseconds * 1000};
+    nanosleep(&pause, NULL);
+    kill(getpid(), SIGKILL);
+    return NULL;
+}
+struct doomed {
+    int microseconds, fill;
+    size_t size;
+};
+static int give_much_while_dying(void *arg, void *result) {
+    struct doomed *doomed = arg;
+    pthread_t thread;
+    (void)result;
+    if (pthread_create(&thread, NULL, kill_soon, (void *)(intptr_t)doomed->microseconds) != 0)
+        return 1;
+    unsigned char *data = filch_result_alloc(doomed->size);
+    if (data == NULL) return 2;
+    memset(data, doomed->fill, doomed->size);
+    return 0;
+}
+
+/* Either the whole result is there, or none. Returns whether it is. */
+static bool check_whole(filch_future *f, const struct doomed *doomed) {
+    const void *data;
+    size_t size;
+    int rc = filch_future_result_view(f, &data, &size);
+    cr_assert(rc == 0 || rc == FILCH_EWORKER, "%s: %s", filch_error_name(rc), filch_last_error());
+    if (rc != 0) return false;
+    cr_assert_eq(size, doomed->size);
+    for (size_t i = 0; i < size; i++) cr_assert_eq(((const unsigned char *)data)[i], doomed->fill);
+    return true;
+}
+
+/* R-PROC-3: while it writes a large result, and just after. */
+Test(process_crash, while_a_result_is_written) {
+    static const size_t sizes[] = {100, 5000, 300000, 4 << 20};
+    struct census before = census_before();
+    filch_executor *e = processes_of(2);
+    int whole = 0, rounds = stress(40);
+    for (int round = 0; round < rounds; round++) {
+        struct doomed doomed = {50 * (round % 20), round, sizes[round % 4]};
+        doomed.fill &= 0x7f;
+        filch_future *f = submit_to(e, give_much_while_dying, &doomed, sizeof doomed, 0);
+        whole += check_whole(f, &doomed);
+        filch_future_release(f);
+    }
+    destroy_and_look(e);
+    check_census(&before);
+    cr_assert_lt(whole, rounds, "some must have died in time");
+}
+
+/* R-PROC-3: its last task is done, and it is about to end. */
+Test(process_crash, while_it_retires) {
+    struct census before = census_before();
+    filch_process_options options = process_options(2);
+    options.max_tasks_per_worker = 1;
+    filch_executor *e = processes_with(options);
+    for (int round = 0; round < stress(30); round++) {
+        struct doomed doomed = {100 * (round % 15), 3, 8};
+        filch_future *f = submit_to(e, give_much_while_dying, &doomed, sizeof doomed, 0);
+        filch_future *other = submit_to(e, times_itself, &round, sizeof round, sizeof round);
+        (void)check_whole(f, &doomed);
+        filch_future_release(f);
+        cr_assert_eq(value_of(other), round * round);
+    }
+    destroy_and_look(e);
+    check_census(&before);
+}
+
+struct starts {
+    struct shared calls;
+    int bad; /* so many starts fail */
+    enum way way;
+};
+static int crash_at_first(void *arg) {
+    struct starts *starts = arg;
+    if (shared_add(starts->calls, 1) <= starts->bad) die(starts->way);
+    return 0;
+}
+static filch_executor *processes_that_start(int max_workers, const struct starts *starts) {
+    filch_process_options options = process_options(max_workers);
+    options.initializer = crash_at_first;
+    options.initializer_arg = starts;
+    options.initializer_arg_size = sizeof *starts;
+    return processes_with(options);
+}
+
+/* R-PROC-4: a start that dies is tried again. */
+Test(process_crash, while_it_starts) {
+    static const enum way ways[] = {BAD_POINTER, BY_KILL, BY_EXIT};
+    struct census before = census_before();
+    for (int i = 0; i < 3; i++) {
+        struct starts starts = {shared_alloc(sizeof(int)), 2, ways[i]};
+        filch_executor *e = processes_that_start(1, &starts);
+        check_it_works(e);
+        cr_assert_eq(shared_read(starts.calls), 3);
+        destroy_and_look(e);
+    }
+    check_census(&before);
+}
+
+/* R-PROC-5 */
+Test(process_crash, five_starts_in_a_row_that_die_break_the_executor) {
+    static const enum way ways[] = {BAD_POINTER, BY_EXIT};
+    struct census before = census_before();
+    for (int i = 0; i < 2; i++) {
+        struct starts starts = {shared_alloc(sizeof(int)), 1000, ways[i]};
+        filch_executor *e = processes_that_start(1 + i, &starts);
+        filch_future *futures[10];
+        int accepted = 0;
+        for (int k = 0; k < 10; k++) {
+            int rc = filch_submit(e, times_itself, &k, sizeof k, sizeof k, &futures[accepted]);
+            cr_assert(rc == 0 || rc == FILCH_EBROKEN, "%d", rc);
+            if (rc == 0) accepted++;
+        }
+        cr_assert_gt(accepted, 0);
+        for (int k = 0; k < accepted; k++) {
+            filch_error error = error_of(futures[k]);
+            cr_assert_eq(error.code, FILCH_EBROKEN, "%s", error.text);
+            cr_assert_not_null(strstr(error.text, causes[ways[i]]), "%s", error.text);
+            filch_future_release(futures[k]);
+        }
+        fails(FILCH_EBROKEN, filch_submit(e, do_nothing, NULL, 0, 0, NULL));
+        cr_assert_not_null(strstr(filch_last_error(), causes[ways[i]]), "%s", filch_last_error());
+        cr_assert(shared_read(starts.calls) >= 5 && shared_read(starts.calls) <= 6 + i);
+        ok(filch_executor_destroy(e));
+    }
+    check_census(&before);
+}
+
+/* Retries ------------------------------------------------------------------------------------------------ */
+
+struct trial {
+    struct shared runs;
+    int crashes, bytes;
+    unsigned char data[];
+};
+/* Spoils its argument before it crashes: the next trial gets it as it was. */
+static int crash_at_first_trials(void *arg, void *result) {
+    struct trial *trial = arg;
+    int run = shared_add(trial->runs, 1), crashes = trial->crashes;
+    for (int i = 0; i < trial->bytes; i++)
+        if (trial->data[i] != i % 255) return 1;
+    memset(trial->data, 0xff, (size_t)trial->bytes);
+    trial->crashes = 77;
+    if (run <= crashes) die(BY_KILL);
+    *(int *)result = run;
+    return 0;
+}
+static filch_future *submit_trial(filch_executor *e, struct shared runs, int retries, int bytes) {
+    size_t size = sizeof(struct trial) + (size_t)bytes;
+    struct trial *trial = malloc(size);
+    filch_task task = FILCH_TASK_INIT;
+    filch_future *f = NULL;
+    *trial = (struct trial){runs, 2, bytes};
+    for (int i = 0; i < bytes; i++) trial->data[i] = (unsigned char)(i % 255);
+    task.fn = crash_at_first_trials;
+    task.arg = trial;
+    task.arg_size = size;
+    task.result_size = sizeof(int);
+    task.retries = retries;
+    ok(filch_submit_task(e, &task, &f));
+    free(trial);
+    return f;
+}
+
+/* R-PROC-8 */
+Test(process_crash, a_task_is_tried_again_so_often) {
+    static const int sizes[] = {0, 100, 4000, 100000, 3000000};
+    struct census before = census_before();
+    filch_executor *e = processes_of(2);
+    for (int i = 0; i < 5; i++)
+        for (int retries = 0; retries < 4; retries++) {
+            struct shared runs = shared_alloc(sizeof(int));
+            filch_future *f = submit_trial(e, runs, retries, sizes[i]);
+            if (retries >= 2)
+                cr_assert_eq(value_of(f), 3);
+            else
+                check_died(f, causes[BY_KILL]);
+            cr_assert_eq(shared_read(runs), retries >= 2 ? 3 : retries + 1);
+        }
+    destroy_and_look(e);
+    check_census(&before);
+}
+
+/* R-PROC-8: what fails by itself is not tried again; a negative number is refused; threads take no notice. */
+Test(process_crash, only_deaths_are_tried_again) {
+    filch_executor *e = processes_of(1), *threads = executor_of(1);
+    filch_task task = FILCH_TASK_INIT;
+    filch_future *f = NULL;
+    struct trial trial = {shared_alloc(sizeof(int)), -1, 0};
+    task.fn = crash_at_first_trials;
+    task.arg = &trial;
+    task.arg_size = sizeof trial;
+    task.result_size = sizeof(int);
+    task.retries = -1;
+    fails(FILCH_EINVAL, filch_submit_task(e, &task, &f));
+    cr_assert_null(f);
+    task.retries = 5;
+    ok(filch_submit_task(threads, &task, &f));
+    cr_assert_eq(value_of(f), 1);
+    ok(filch_submit_task(e, &task, &f));
+    cr_assert_eq(value_of(f), 2, "once each");
+    ok(filch_executor_destroy(threads));
+    ok(filch_executor_destroy(e));
+}
+
+/* Many ------------------------------------------------------------------------------------------------- */
+
+/* R-PROC-1, R-PROC-3: each way to die among good tasks. */
+static void check_among_others(int workers) {
+    enum { TASKS = 60 };
+    struct census before = census_before();
+    filch_executor *e = processes_of(workers);
+    filch_future *futures[TASKS];
+    struct told told;
+    for (int i = 0; i < TASKS; i++)
+        futures[i] = i % 6 == 5 ? submit_crash(e, &told, (enum way)(i / 6 % WAYS))
+                                : submit_to(e, times_itself, &i, sizeof i, sizeof i);
+    for (int i = 0; i < TASKS; i++)
+        if (i % 6 == 5)
+            check_died(futures[i], causes[i / 6 % WAYS]);
+        else
+            cr_assert_eq(value_of(futures[i]), i * i);
+    destroy_and_look(e);
+    check_census(&before);
+}
+Test(process_crash, among_others_with_one_worker) {
+    check_among_others(1);
+}
+Test(process_crash, among_others_with_two_workers) {
+    check_among_others(2);
+}
+Test(process_crash, among_others_with_five_workers) {
+    check_among_others(5);
+}
+Test(process_crash, among_others_with_thirteen_workers) {
+    check_among_others(13);
+}
+
+/* R-PROC-1: a task that nobody waits for. */
+Test(process_crash, of_a_detached_task) {
+    struct census before = census_before();
+    filch_executor *e = processes_of(2);
+    struct told told = {BY_ABORT, shared_alloc(sizeof(int))};
+    for (int i = 0; i < 5; i++) ok(filch_submit(e, crash_as_told, &told, sizeof told, 0, NULL));
+    check_it_works(e);
+    destroy_and_look(e);
+    check_census(&before);
+}
+
+static void note_end(filch_future *f, void *context) {
+    filch_error error = error_of(f);
+    if (error.code == FILCH_EWORKER) add(context, 1);
+}
+static int *destroyed;
+static void note_destroyed(void *arg) {
+    (void)arg;
+    add(destroyed, 1);
+}
+
+/* R-PROC-6: callbacks, destructors, sets and counters see a death as any other end. */
+Test(process_crash, callbacks_destructors_and_sets_see_it) {
+    filch_executor *e = processes_of(1);
+    struct told told = {BY_KILL, shared_alloc(sizeof(int))};
+    filch_task task = FILCH_TASK_INIT;
+    filch_future *f;
+    int called = 0, count = 0;
+    destroyed = &count;
+    task.fn = crash_as_told;
+    task.arg = &told;
+    task.arg_size = sizeof told;
+    task.arg_destroy = note_destroyed;
+    ok(filch_submit_task(e, &task, &f));
+    ok(filch_future_add_done_callback(f, note_end, &called));
+    cr_assert_eq(filch_wait(&f, 1, FILCH_FOREVER, FILCH_FIRST_ERROR), 1);
+    cr_assert_eq(read_int(&count), 1, "before it is done");
+    cr_assert(filch_future_done(f) && !filch_future_cancelled(f) && !filch_future_cancel(f));
+    ok(filch_executor_shutdown(e, FILCH_WAIT));
+    filch_stats stats = stats_of(e);
+    cr_assert(called == 1 && stats.submitted == 1 && stats.completed == 1);
+    filch_future_release(f);
+    ok(filch_executor_destroy(e));
+}
+
+/* R-PROC-6: inputs of a map fail one by one. */
+static int crash_at_seven(void *arg, void *result) {
+    if (*(int *)arg == 7) die(BAD_POINTER);
+    return times_itself(arg, result);
+}
+Test(process_crash, a_map_loses_the_task_that_had_the_input) {
+    enum { N = 20 };
+    filch_executor *e = processes_of(2);
+    filch_map_spec spec = FILCH_MAP_SPEC_INIT;
+    filch_results *it = NULL;
+    int inputs[N];
+    for (int i = 0; i < N; i++) inputs[i] = i;
+    spec.fn = crash_at_seven;
+    spec.args = inputs;
+    spec.n = N;
+    spec.arg_size = spec.result_size = sizeof(int);
+    spec.chunk_size = 1;
+    ok(filch_map(e, &spec, &it));
+    for (int i = 0; i < N; i++) {
+        int value = -1;
+        cr_assert_eq(filch_results_next(it, &value), i == 7 ? FILCH_EWORKER : 0);
+        cr_assert_eq(value, i == 7 ? -1 : i * i);
+    }
+    ok(filch_results_destroy(it));
+    ok(filch_executor_destroy(e));
+}
+
+static int wait_for_a_crash(void *arg, void *result) {
+    filch_future *f;
+    filch_error error;
+    int rc = filch_submit(filch_current_executor(), crash_as_told, arg, sizeof(struct told),
+                          sizeof(int), &f);
+    (void)result;
+    if (rc != 0) return 1;
+    /* The other worker takes it: on top of this one it would take both along. */
+    shared_wait(((struct told *)arg)->pid, 1);
+    rc = filch_future_error(f, &error, FILCH_FOREVER);
+    if (rc != 0) return 2;
+    rc = error.code == FILCH_EWORKER && strstr(error.text, "signal 9") != NULL ? 0 : 3;
+    filch_future_release(f);
+    return rc;
+}
+
+/* R-PROC-6: a task sees the death of its child. */
+Test(process_crash, of_a_child_is_seen_by_the_task_that_waits) {
+    filch_executor *e = processes_of(2);
+    struct told told = {BY_KILL, shared_alloc(sizeof(int))};
+    cr_assert_eq(finish(submit_to(e, wait_for_a_crash, &told, sizeof told, 0)), 0);
+    ok(filch_executor_destroy(e));
+}

@@ -1,0 +1,199 @@
+/* process_garbage_test.c: a worker that writes garbage into everything that it shares with the program.
+ *
+ * A task looks up the writable shared mappings of its own process and fills them with random bytes, before it
+ * crashes, returns, or goes on for a while. The program lives; tasks of other workers are right; the garbling task
+ * and those that were given to the same worker may end in any way, but end.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "process_support.h"
+
+TestSuite(process_garbage, .timeout = 120);
+
+enum end { RETURNS, CRASHES, LINGERS, GIVES_MUCH, ENDS };
+enum pattern { RANDOM, ZEROES, ONES, SPARSE, SMALL_NUMBERS, PATTERNS };
+struct garble {
+    uint64_t seed;
+    enum end end;
+    enum pattern pattern;
+    struct shared spared; /* the test's own memory */
+};
+
+static uint64_t garbage_of(enum pattern pattern, uint64_t *random, uint64_t old) {
+    uint64_t value = next_random(random);
+    switch (pattern) {
+    case ZEROES: return 0;
+    case ONES: return UINT64_MAX;
+    case SPARSE: return value % 61 == 0 ? old ^ (1ull << (value >> 32) % 64) : old;
+    case SMALL_NUMBERS: return value % 5 == 0 ? (value >> 32) % 40 : old;
+    default: return value;
+    }
+}
+
+/* Fills what stands in that line of /proc/self/maps, if it is shared and may be written. */
+static bool garble_line(const char *line, const struct garble *garble, uint64_t *random) {
+    unsigned long long begin, end;
+    char rights[8];
+    const char *spared = shared_at(garble->spared);
+    if (sscanf(line, "%llx-%llx %7s", &begin, &end, rights) != 3) return false;
+    if (strcmp(rights, "rw-s") != 0 || strstr(line, "memfd:") == NULL) return false;
+    if ((uintptr_t)spared >= begin && (uintptr_t)spared < end) return false;
+    uint64_t *words = (uint64_t *)(uintptr_t)begin;
+    size_t n = (size_t)(end - begin) / sizeof *words;
+    for (size_t i = 0; i < n; i++) words[i] = garbage_of(garble->pattern, random, words[i]);
+    return true;
+}
+static int garble_all(const struct garble *garble) {
+    static char text[1 << 18]; /* read first, so that the file is not of a moment in between */
+    uint64_t random = garble->seed;
+    int found = 0;
+    FILE *maps = fopen("/proc/self/maps", "r");
+    if (maps == NULL) return 0;
+    size_t n = fread(text, 1, sizeof text - 1, maps);
+    fclose(maps);
+    text[n] = '\0';
+    char *rest = text, *line;
+    while ((line = strsep(&rest, "\n")) != NULL) found += garble_line(line, garble, &random);
+    return found;
+}
+static int write_garbage(void *arg, void *result) {
+    struct garble garble = *(struct garble *)arg;
+    int found = garble_all(&garble);
+    (void)result;
+    switch (garble.end) {
+    case CRASHES: (void)kill(getpid(), SIGKILL); break;
+    case LINGERS:
+        for (int i = 0; i < 20; i++) {
+            usleep(200);
+            garble.seed++;
+            (void)garble_all(&garble);
+        }
+        break;
+    case GIVES_MUCH: {
+        char *data = filch_result_alloc(100000);
+        if (data != NULL) memset(data, 1, 100000);
+        garble.seed += 77;
+        (void)garble_all(&garble);
+        break;
+    }
+    default: break;
+    }
+    return found > 0 ? 0 : 1;
+}
+
+/* Good tasks, some of them large, that check themselves. */
+struct good {
+    int n, size;
+    unsigned char bytes[];
+};
+static int sum_up(void *arg, void *result) {
+    const struct good *good = arg;
+    int sum = good->n;
+    for (int i = 0; i < good->size; i++) sum += good->bytes[i];
+    *(int *)result = sum;
+    return 0;
+}
+static filch_future *submit_good(filch_executor *e, int n) {
+    int size = n % 3 == 0 ? 20000 : n % 3 == 1 ? 100 : 0;
+    struct good *good = malloc(sizeof *good + (size_t)size);
+    *good = (struct good){n, size};
+    memset(good->bytes, 1, (size_t)size);
+    filch_future *f = submit_to(e, sum_up, good, sizeof *good + (size_t)size, sizeof(int));
+    free(good);
+    return f;
+}
+static int sum_of(int n) {
+    return n + (n % 3 == 0 ? 20000 : n % 3 == 1 ? 100 : 0);
+}
+
+/* One worker stays in a task all the time and must not notice; the other is garbled. */
+static void check_garbage(uint64_t seed) {
+    enum { GOOD = 20 };
+    filch_executor *e = processes_of(2);
+    struct stay stay;
+    filch_future *innocent = stay_on(e, &stay), *good[GOOD];
+    struct garble garble = {seed, (enum end)(seed % ENDS), (enum pattern)(seed / ENDS % PATTERNS),
+                            stay.open};
+    filch_future *bad = submit_to(e, write_garbage, &garble, sizeof garble, 0);
+    for (int i = 0; i < GOOD; i++) good[i] = submit_good(e, i);
+    int rc = finish(bad);
+    cr_assert_neq(rc, 1, "seed %d: it found nothing to fill", (int)seed);
+    /* Those that stood behind it may have gone with it. */
+    for (int i = 0; i < GOOD; i++) (void)finish(good[i]);
+    cr_assert(!filch_future_done(innocent), "seed %d", (int)seed);
+    shared_add(stay.open, 1);
+    cr_assert_eq(finish(innocent), 0, "seed %d: %s", (int)seed, filch_last_error());
+    /* And the executor lives: with a new worker, or with that one. The garbled one may spoil what is given to it
+     * for as long as it is there. */
+    ok(filch_executor_kill_workers(e));
+    for (int i = 0; i < GOOD; i++) good[i] = submit_good(e, i);
+    for (int i = 0; i < GOOD; i++) {
+        int value = -1;
+        rc = filch_future_result(good[i], &value, FILCH_FOREVER);
+        cr_assert(rc == 0 && value == sum_of(i), "seed %d, task %d: %d, %s", (int)seed, i, rc,
+                  filch_last_error());
+        filch_future_release(good[i]);
+    }
+    ok(filch_executor_destroy(e));
+}
+
+/* R-PROC-30 */
+Test(process_garbage, a_worker_spoils_its_own_tasks_at_most) {
+    struct census before = census_before();
+    int rounds = stress(2 * ENDS * PATTERNS);
+    for (int seed = 0; seed < rounds; seed++) check_garbage((uint64_t)seed);
+    check_census(&before);
+}
+
+/* R-PROC-30: several at once, again and again, in one executor. */
+Test(process_garbage, under_load) {
+    enum { TASKS = 300 };
+    struct census before = census_before();
+    filch_executor *e = processes_of(4);
+    struct garble garble = {0, RETURNS, RANDOM, shared_alloc(sizeof(int))};
+    static filch_future *futures[TASKS];
+    for (int i = 0; i < TASKS; i++) {
+        garble.seed = (uint64_t)i;
+        garble.end = (enum end)(i / 10 % ENDS);
+        garble.pattern = (enum pattern)(i / 10 % PATTERNS);
+        futures[i] = i % 10 == 3 ? submit_to(e, write_garbage, &garble, sizeof garble, 0)
+                                 : submit_good(e, i);
+    }
+    for (int i = 0; i < TASKS; i++) (void)finish(futures[i]);
+    ok(filch_executor_kill_workers(e));
+    for (int i = 0; i < 20; i++) cr_assert_eq(value_of(submit_good(e, i)), sum_of(i));
+    destroy_and_look(e);
+    check_census(&before);
+}
+
+/* Writes into what it has for reading only: to the place-th of such mappings. Returns when there are no more. */
+static int write_to_read_only(void *arg, void *result) {
+    unsigned long long begin, end;
+    char line[1024], rights[8];
+    int place = *(int *)arg;
+    (void)result;
+    (void)signal(SIGSEGV, SIG_DFL);
+    FILE *maps = fopen("/proc/self/maps", "r");
+    if (maps == NULL) return 2;
+    while (fgets(line, sizeof line, maps) != NULL)
+        if (sscanf(line, "%llx-%llx %7s", &begin, &end, rights) == 3 && strstr(line, "memfd:") &&
+            strcmp(rights, "r--s") == 0 && place-- == 0)
+            *(volatile int *)(uintptr_t)begin = 1;
+    fclose(maps);
+    return 1;
+}
+
+/* R-PROC-31: what is the program's, a worker has for reading only: a stray write crashes it. */
+Test(process_garbage, the_programs_part_is_for_reading_only) {
+    filch_executor *e = processes_of(1);
+    int found = 0;
+    for (;; found++) {
+        filch_future *f = submit_to(e, write_to_read_only, &found, sizeof found, 0);
+        if (filch_future_result(f, NULL, FILCH_FOREVER) == 1) {
+            filch_future_release(f);
+            break;
+        }
+        check_died(f, "signal 11");
+    }
+    cr_assert_geq(found, 2, "the program's part of its channel, and the common page");
+    ok(filch_executor_destroy(e));
+}

@@ -1,0 +1,228 @@
+/* process_kills_test.c: workers that are killed at random moments, from outside and by each other, under load.
+ *
+ * Every future ends, a kill costs at most one of them, what succeeds is right, and in the end nothing is left: file
+ * descriptors, mappings, blocks, processes. FILCH_TEST_KILLS=N sets how many kills (50); the goal is 1000.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "process_support.h"
+
+#include <pthread.h>
+
+TestSuite(process_kills, .timeout = 60);
+
+static int kills_wanted(void) {
+    const char *text = getenv("FILCH_TEST_KILLS");
+    return text == NULL || atoi(text) < 1 ? 50 : atoi(text);
+}
+
+/* Load ------------------------------------------------------------------------------------------------- */
+
+/* Answers with as many bytes as it was told, made from what it got. */
+struct order {
+    uint32_t seed, answer, size; /* of the order itself */
+};
+enum { LARGEST = 200000 };
+static unsigned char byte_of(uint32_t seed, size_t i) {
+    return (unsigned char)((seed * 2654435761u >> 24) + i * 7);
+}
+static int answer(void *arg, void *result) {
+    const struct order *order = arg;
+    const unsigned char *rest = arg;
+    for (size_t i = sizeof *order; i < order->size; i++)
+        if (rest[i] != byte_of(order->seed, i)) return 1;
+    unsigned char *data = filch_result_alloc(order->answer);
+    if (data == NULL) return 2;
+    for (size_t i = 0; i < order->answer; i++) data[i] = byte_of(order->seed + 1, i);
+    *(uint32_t *)result = order->seed;
+    return 0;
+}
+
+struct load {
+    filch_executor *executor;
+    unsigned char *buffer;
+    uint64_t random;
+    int lost, wrong;
+};
+struct load_task {
+    filch_future *future;
+    struct order order;
+};
+static void submit_order(struct load *load, struct load_task *task) {
+    static const uint32_t sizes[] = {sizeof(struct order), 100, 4096, 4200, 60000, LARGEST};
+    uint64_t random = next_random(&load->random);
+    task->order.seed = (uint32_t)random;
+    task->order.size = sizes[random >> 32 & 3]; /* large ones are rarer */
+    task->order.answer = sizes[random >> 40 & 3];
+    if ((random >> 48 & 15) == 0) task->order.size = sizes[4 + (random >> 52 & 1)];
+    if ((random >> 56 & 15) == 0) task->order.answer = sizes[4 + (random >> 60 & 1)];
+    for (size_t i = 0; i < task->order.size; i++) load->buffer[i] = byte_of(task->order.seed, i);
+    memcpy(load->buffer, &task->order, sizeof task->order);
+    task->future =
+        submit_to(load->executor, answer, load->buffer, task->order.size, sizeof task->order.seed);
+}
+static void take_answer(struct load *load, struct load_task *task) {
+    const void *data = NULL;
+    size_t size = 0;
+    uint32_t seed = 0;
+    int rc = filch_future_result_view(task->future, &data, &size);
+    if (rc == FILCH_EWORKER) {
+        load->lost++;
+    } else if (rc != 0 || size != task->order.answer) {
+        printf("# %s: %s\n", filch_error_name(rc), filch_last_error());
+        load->wrong++;
+    } else {
+        for (size_t i = 0; i < size; i++)
+            if (((const unsigned char *)data)[i] != byte_of(task->order.seed + 1, i)) {
+                load->wrong++;
+                break;
+            }
+        if (filch_future_result(task->future, &seed, 0) != 0 || seed != task->order.seed)
+            load->wrong++;
+    }
+    filch_future_release(task->future);
+}
+
+/* From outside ------------------------------------------------------------------------------------------- */
+
+struct killer {
+    int zygote, wanted, killed, stop;
+    uint64_t random;
+};
+enum { MOST = 64, GROWN = 10 };
+struct crowd {
+    int n, pids[MOST], ages[MOST]; /* in looks */
+};
+static void look_around(struct crowd *crowd, int zygote) {
+    struct crowd before = *crowd;
+    int n = find_workers(zygote, crowd->pids, MOST);
+    crowd->n = n < MOST ? n : MOST;
+    for (int i = 0; i < crowd->n; i++) {
+        crowd->ages[i] = 0;
+        for (int k = 0; k < before.n; k++)
+            if (before.pids[k] == crowd->pids[i]) crowd->ages[i] = before.ages[k] + 1;
+    }
+}
+/* One in four is any worker; others have been there for some time: five starts that die in a row would break the
+ * executor, and rightly so. */
+static void kill_at_random(void *context) {
+    struct killer *killer = context;
+    struct crowd crowd = {0};
+    while (read_int(&killer->killed) < killer->wanted && !read_int(&killer->stop)) {
+        uint64_t random = next_random(&killer->random);
+        int victim = (int)(random % MOST);
+        look_around(&crowd, killer->zygote);
+        if (crowd.n > 0) victim %= crowd.n;
+        if (crowd.n > 0 && (crowd.ages[victim] >= GROWN || (random >> 41 & 3) == 0) &&
+            kill(crowd.pids[victim], random >> 40 & 1 ? SIGKILL : SIGSEGV) == 0)
+            add(&killer->killed, 1);
+        usleep((useconds_t)(random >> 32 & 0x7ff));
+    }
+}
+
+static void check_kills(int workers, int kills) {
+    enum { AHEAD = 60 };
+    struct census before = census_before();
+    struct load load = {processes_of(workers), malloc(LARGEST), (uint64_t)workers, 0, 0};
+    struct killer killer = {some_zygote(load.executor), kills, 0, 0, 7};
+    struct load_task tasks[AHEAD];
+    int done = 0;
+    for (int i = 0; i < AHEAD; i++) submit_order(&load, &tasks[i]);
+    pthread_t thread = thread_start(kill_at_random, &killer);
+    for (; read_int(&killer.killed) < kills; done++) {
+        struct load_task *task = &tasks[done % AHEAD];
+        take_answer(&load, task);
+        submit_order(&load, task);
+    }
+    thread_finish(thread);
+    for (int i = 0; i < AHEAD; i++) take_answer(&load, &tasks[i]);
+    check_it_works(load.executor);
+    destroy_and_look(load.executor);
+    free(load.buffer);
+    check_census(&before);
+    cr_assert_eq(load.wrong, 0);
+    cr_assert_leq(load.lost, killer.killed, "%d lost by %d kills", load.lost, killer.killed);
+}
+
+/* R-PROC-7 */
+Test(process_kills, under_load_with_one_worker, .timeout = 600) {
+    check_kills(1, kills_wanted() / 5 + 1);
+}
+/* R-PROC-7 */
+Test(process_kills, under_load_with_two_workers, .timeout = 600) {
+    check_kills(2, kills_wanted());
+}
+/* R-PROC-7 */
+Test(process_kills, under_load_with_five_workers, .timeout = 600) {
+    check_kills(5, kills_wanted());
+}
+/* R-PROC-7 */
+Test(process_kills, under_load_with_thirteen_workers, .timeout = 600) {
+    check_kills(13, kills_wanted());
+}
+
+/* Each other ---------------------------------------------------------------------------------------------- */
+
+enum { KNOWN = 64 };
+struct feud {
+    struct shared pids, kills; /* pids of workers by index */
+    int wanted, seed;
+};
+/* Now and then kills another worker. */
+static int kill_another(void *arg, void *result) {
+    struct feud *feud = arg;
+    int *pids = shared_at(feud->pids), own = (int)getpid();
+    uint64_t random = (uint64_t)feud->seed;
+    filch_store_release(&pids[filch_worker_index() % KNOWN], own);
+    (void)next_random(&random);
+    int victim = filch_load_acquire(&pids[next_random(&random) % KNOWN]);
+    /* Pids are used again: only who has the same zygote. */
+    bool worker =
+        victim != 0 && victim != own && getsid(victim) == getsid(0) && victim != getsid(0);
+    if (worker && next_random(&random) % 8 == 0 && shared_read(feud->kills) < feud->wanted) {
+        shared_add(feud->kills, 1); /* first: who kills may be killed in between */
+        (void)kill(victim, SIGKILL);
+    }
+    for (int i = 0; i < 5; i++) sched_yield();
+    *(int *)result = feud->seed;
+    return 0;
+}
+
+static void check_feud(int workers) {
+    enum { TASKS = 1500 };
+    struct census before = census_before();
+    filch_executor *e = processes_of(workers);
+    struct feud feud = {shared_alloc(KNOWN * sizeof(int)), shared_alloc(sizeof(int)),
+                        kills_wanted() / 2, 0};
+    filch_future **futures = malloc(TASKS * sizeof *futures);
+    int lost = 0;
+    for (int i = 0; i < TASKS; i++) {
+        feud.seed = i;
+        futures[i] = submit_to(e, kill_another, &feud, sizeof feud, sizeof(int));
+    }
+    for (int i = 0; i < TASKS; i++) {
+        int seed = -1, rc = filch_future_result(futures[i], &seed, FILCH_FOREVER);
+        cr_assert(rc == 0 || rc == FILCH_EWORKER, "%s: %s", filch_error_name(rc),
+                  filch_last_error());
+        if (rc == 0) cr_assert_eq(seed, i);
+        lost += rc != 0;
+        filch_future_release(futures[i]);
+    }
+    free(futures);
+    destroy_and_look(e);
+    check_census(&before);
+    cr_assert_leq(lost, shared_read(feud.kills), "%d lost by %d kills", lost,
+                  shared_read(feud.kills));
+}
+
+/* R-PROC-7 */
+Test(process_kills, two_workers_kill_each_other) {
+    check_feud(2);
+}
+/* R-PROC-7 */
+Test(process_kills, five_workers_kill_each_other) {
+    check_feud(5);
+}
+/* R-PROC-7 */
+Test(process_kills, thirteen_workers_kill_each_other) {
+    check_feud(13);
+}
