@@ -319,8 +319,8 @@ Test(frames_nested, a_run_in_a_circle_waits_for_its_task) {
 
 /* What a stolen call submits, which its forker runs while it waits for another (leapfrogging), is no descendant of the
  * task that waits: it must not run on top of that. */
-static int waiting_index = -1, waits, foreign_ran, foreign_on_top, own_on_top, inner_ran;
-static struct gate held;
+static int waiting_index, inner_index, waits, foreign_ran, foreign_on_top, own_ran, own_on_top;
+static int inner_ran, workers_at_wait;
 static int note_foreign(void *arg, void *result) {
     (void)arg, (void)result;
     if (filch_worker_index() == waiting_index && read_int(&waits) == 1) add(&foreign_on_top, 1);
@@ -330,10 +330,12 @@ static int note_foreign(void *arg, void *result) {
 static int note_own(void *arg, void *result) {
     (void)arg, (void)result;
     if (filch_worker_index() == waiting_index) add(&own_on_top, 1);
+    add(&own_ran, 1);
     return 0;
 }
 static int inner(void *arg, void *result) {
     (void)arg, (void)result;
+    inner_index = filch_worker_index();
     int rc = filch_submit(filch_current_executor(), note_foreign, NULL, 0, 0, NULL);
     add(&inner_ran, 1);
     return rc;
@@ -347,13 +349,15 @@ static int outer(void *arg, void *result) {
     return filch_join(&f);
 }
 static int leapfrogs_and_waits(void *arg, void *result) {
+    struct gate *held = *(struct gate **)arg;
     filch_frame f;
-    (void)arg, (void)result;
+    (void)result;
     waiting_index = filch_worker_index();
     filch_fork(&f, outer, NULL, NULL);
     wait_for_count(&begun, 1);
     int rc = filch_join(&f);
-    flag_wait(&held.reached); /* the other worker is at another task */
+    flag_wait(&held->reached); /* the other worker is at another task */
+    workers_at_wait = (int)stats_of(filch_current_executor()).workers_started;
     add(&waits, 1);
     rc |= filch_submit(filch_current_executor(), note_own, NULL, 0, 0, NULL);
     rc |= filch_future_result(promise, NULL, FILCH_FOREVER);
@@ -361,20 +365,29 @@ static int leapfrogs_and_waits(void *arg, void *result) {
     return rc;
 }
 
-Test(frames_nested, what_a_leapfrogged_call_submits_does_not_run_on_top) {
+/* False: the worker has parked before it could take the call, and there is a spare. */
+static bool leapfrog_then_wait(void) {
+    struct gate held = {0, 0};
+    begun = inner_ran = waits = foreign_ran = own_ran = own_on_top = 0;
     ok(filch_promise(0, &promise));
     filch_executor *e = executor_of(2);
-    filch_future *f = submit_to(e, leapfrogs_and_waits, NULL, 0, 0);
+    filch_future *f = submit_pointer(e, leapfrogs_and_waits, &held);
     wait_for_count(&begun, 1);
     filch_future *holder = submit_pointer(e, hold, &held);
     wait_for_count(&foreign_ran, 1);
+    wait_for_count(&own_ran, 1); /* the wait has begun */
     ok(filch_promise_set(promise, NULL, 0));
     cr_assert_eq(finish(f), 0);
-    cr_assert_eq(foreign_on_top, 0);
-    cr_assert_eq(own_on_top, 1);
     open_gate(&held, holder);
     filch_future_release(promise);
     ok(filch_executor_destroy(e));
+    cr_assert_eq(foreign_on_top, 0);
+    return inner_index == waiting_index && workers_at_wait == 2;
+}
+
+Test(frames_nested, what_a_leapfrogged_call_submits_does_not_run_on_top) {
+    while (!leapfrog_then_wait()) continue;
+    cr_assert_eq(own_on_top, 1);
 }
 
 /* exit() in a call that another worker has taken, while its forker waits for it. */
