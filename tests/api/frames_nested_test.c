@@ -318,9 +318,9 @@ Test(frames_nested, a_run_in_a_circle_waits_for_its_task) {
 }
 
 /* What a stolen call submits, which its forker runs while it waits for another (leapfrogging), is no descendant of the
- * task that waits: it must not run on top of that. */
-static int waiting_index, inner_index, waits, foreign_ran, foreign_on_top, own_ran, own_on_top;
-static int inner_ran, workers_at_wait;
+ * task that waits: it must not run on top of that. There are two workers and no spares. */
+static int waiting_index, inner_index, queued, inner_ran, waits;
+static int foreign_ran, foreign_on_top, own_ran, own_on_top;
 static int note_foreign(void *arg, void *result) {
     (void)arg, (void)result;
     if (filch_worker_index() == waiting_index && read_int(&waits) == 1) add(&foreign_on_top, 1);
@@ -336,6 +336,7 @@ static int note_own(void *arg, void *result) {
 static int inner(void *arg, void *result) {
     (void)arg, (void)result;
     inner_index = filch_worker_index();
+    wait_for_count(&queued, 1);
     int rc = filch_submit(filch_current_executor(), note_foreign, NULL, 0, 0, NULL);
     add(&inner_ran, 1);
     return rc;
@@ -357,7 +358,6 @@ static int leapfrogs_and_waits(void *arg, void *result) {
     wait_for_count(&begun, 1);
     int rc = filch_join(&f);
     flag_wait(&held->reached); /* the other worker is at another task */
-    workers_at_wait = (int)stats_of(filch_current_executor()).workers_started;
     add(&waits, 1);
     rc |= filch_submit(filch_current_executor(), note_own, NULL, 0, 0, NULL);
     rc |= filch_future_result(promise, NULL, FILCH_FOREVER);
@@ -365,29 +365,27 @@ static int leapfrogs_and_waits(void *arg, void *result) {
     return rc;
 }
 
-/* False: the worker has parked before it could take the call, and there is a spare. */
-static bool leapfrog_then_wait(void) {
+Test(frames_nested, what_a_leapfrogged_call_submits_does_not_run_on_top) {
+    filch_thread_options options = FILCH_THREAD_OPTIONS_INIT;
     struct gate held = {0, 0};
-    begun = inner_ran = waits = foreign_ran = own_ran = own_on_top = 0;
+    options.max_workers = 2;
+    options.max_spares = -1;
     ok(filch_promise(0, &promise));
-    filch_executor *e = executor_of(2);
+    filch_executor *e = executor_with(options);
     filch_future *f = submit_pointer(e, leapfrogs_and_waits, &held);
     wait_for_count(&begun, 1);
     filch_future *holder = submit_pointer(e, hold, &held);
+    add(&queued, 1); /* the other worker finds the holder before what is submitted from now on */
+    wait_for_count(&own_ran, 1);
+    open_gate(&held, holder);
     wait_for_count(&foreign_ran, 1);
-    wait_for_count(&own_ran, 1); /* the wait has begun */
     ok(filch_promise_set(promise, NULL, 0));
     cr_assert_eq(finish(f), 0);
-    open_gate(&held, holder);
     filch_future_release(promise);
     ok(filch_executor_destroy(e));
-    cr_assert_eq(foreign_on_top, 0);
-    return inner_index == waiting_index && workers_at_wait == 2;
-}
-
-Test(frames_nested, what_a_leapfrogged_call_submits_does_not_run_on_top) {
-    while (!leapfrog_then_wait()) continue;
+    cr_assert_eq(inner_index, waiting_index);
     cr_assert_eq(own_on_top, 1);
+    cr_assert_eq(foreign_on_top, 0);
 }
 
 /* exit() in a call that another worker has taken, while its forker waits for it. */
