@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: MIT */
 #include "api_support.h"
 #include <alloca.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -386,6 +387,54 @@ Test(frames_nested, what_a_leapfrogged_call_submits_does_not_run_on_top) {
     cr_assert_eq(inner_index, waiting_index);
     cr_assert_eq(own_on_top, 1);
     cr_assert_eq(foreign_on_top, 0);
+}
+
+/* The sentinel, which has nothing to watch since nobody is awake, is about to sleep as all do, when a task forks and
+ * waits for its call: that call is watched all the same. On one CPU, where forks wake nobody who is not. */
+static int forks_and_joins_nothing(void *arg, void *result) {
+    filch_frame f;
+    (void)arg, (void)result;
+    filch_fork(&f, nothing, NULL, NULL);
+    return filch_join(&f);
+}
+static int begins(void *arg, void *result) {
+    (void)arg, (void)result;
+    add(&begun, 1);
+    return 0;
+}
+static int forks_and_waits(void *arg, void *result) {
+    filch_frame f;
+    (void)arg, (void)result;
+    filch_fork(&f, begins, NULL, NULL);
+    add(&known, 1);
+    wait_for_count(&begun, 1);
+    return filch_join(&f);
+}
+static void use_one_cpu(void) {
+    cpu_set_t set;
+    int cpu = 0;
+    cr_assert_eq(sched_getaffinity(0, sizeof set, &set), 0);
+    while (!CPU_ISSET(cpu, &set)) cpu++;
+    CPU_ZERO(&set);
+    CPU_SET(cpu, &set);
+    cr_assert_eq(sched_setaffinity(0, sizeof set, &set), 0);
+}
+
+Test(frames_nested, a_fork_while_the_sentinel_gives_up_is_watched, .timeout = 10) {
+    struct gate gate;
+    use_one_cpu();
+    filch_executor *e = executor_of(2);
+    filch_future *occupied =
+        occupy(e, &gate); /* on the first worker, which is the first to be woken later */
+    cr_assert_eq(finish(submit_to(e, forks_and_joins_nothing, NULL, 0, 0)), 0);
+    struct stopper *over = stop_at("idle.sentinel.over");
+    open_gate(&gate, occupied);
+    stopper_wait_reached(over);
+    filch_future *f = submit_to(e, forks_and_waits, NULL, 0, 0);
+    wait_for_count(&known, 1);
+    stopper_release(over);
+    cr_assert_eq(finish(f), 0);
+    ok(filch_executor_destroy(e));
 }
 
 /* exit() in a call that another worker has taken, while its forker waits for it. */
