@@ -294,7 +294,7 @@ void filch__manager_finish(struct filch__processes *p);
 /* The manager is needed at that time. At the desk. */
 void filch__manager_timer(struct filch__processes *p, int64_t time);
 
-/* attend.c: what future.c asks --------------------------------------------------------------------- */
+/* attend.c: what future.c and await.c ask --------------------------------------------------------------- */
 
 extern const struct filch__remote filch__processes_remote;
 /* How many workers sleep. */
