@@ -186,6 +186,12 @@ void filch__process_kill(int pid, int signal) {
     errno = saved;
 }
 
+void filch__process_kill_watched(int watch, int signal) {
+    int saved = errno;
+    syscall(SYS_pidfd_send_signal, watch, signal, NULL, 0);
+    errno = saved;
+}
+
 int filch__process_id(void) {
     return getpid();
 }

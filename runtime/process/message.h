@@ -167,6 +167,8 @@ enum filch__packet_kind {
     PACKET_FAILED,     /* slot, life, number: errno of fork */
     PACKET_DIED        /* slot, life, pid, code, number: si_code and si_status of waitid */
 };
+/* Bytes of a packet's text, with the final 0. */
+enum { ZYGOTE_TEXT = 228 };
 struct filch__packet {
     uint32_t kind;
     uint32_t slot;
@@ -174,7 +176,7 @@ struct filch__packet {
     int32_t pid;
     int32_t code;
     int32_t number;
-    char text[228];
+    char text[ZYGOTE_TEXT];
 };
 _Static_assert(sizeof(struct filch__packet) == 256, "one packet");
 
