@@ -12,6 +12,7 @@
 
 #include "process/module.h"
 #include <stdint.h>
+#include <string.h>
 
 /* Bytes of an argument, a result or a text that stand in the ring itself; goals.md's bound for a copy. */
 enum { MESSAGE_INLINE = 4096 };
@@ -30,6 +31,17 @@ struct filch__bytes {
 
 static inline uint64_t filch__message_round(uint64_t size) {
     return (size + 15) & ~UINT64_C(15);
+}
+
+/* What they take of the message itself. */
+static inline size_t filch__bytes_in_line(const struct filch__bytes *bytes) {
+    return bytes->segment != 0 ? 0 : (size_t)filch__message_round(bytes->size);
+}
+/* Puts what stands inline at `to`; returns where the next goes. */
+static inline char *filch__bytes_put(char *to, const void *from, const struct filch__bytes *bytes) {
+    size_t size = filch__bytes_in_line(bytes);
+    if (size != 0) memcpy(to, from, (size_t)bytes->size);
+    return to + size;
 }
 
 enum filch__message_kind {

@@ -1,7 +1,7 @@
 /* process/serve.c: a worker's life: it reads what the program has posted, until it is told to quit.
  *
  * Flow     zygote.c -> filch__serve: limits, initializer, READY; then read, do, sleep. Tasks: work.c. Messages of children
- *          that its tasks have submitted: nested.c.
+ *          that its tasks have submitted: nested_ends.c.
  * Ends     by QUIT, with status 0 and as exit() does it; by whatever a task does to it; by SIGKILL when the zygote ends.
  * Retires  when it has run max_tasks, or is larger than memory_limit after a task: says so, and then takes none. What has
  *          been posted by then is revoked by the program, or ended by the worker's death. */
@@ -69,11 +69,6 @@ void *filch__server_block(struct filch__server *s, size_t size, bool zeroed,
     return block;
 }
 
-/* What it takes of a message. */
-static size_t inline_size(const struct filch__bytes *bytes) {
-    return bytes->segment != 0 ? 0 : (size_t)filch__message_round(bytes->size);
-}
-
 /* A text that is too long for a ring goes to the arena; if that is not possible it is cut. */
 static void place_text(struct filch__server *s, const char *text, struct filch__bytes *bytes) {
     size_t size = text == NULL ? 0 : strlen(text);
@@ -87,13 +82,6 @@ static void place_text(struct filch__server *s, const char *text, struct filch__
     bytes->size = block != NULL ? size : MESSAGE_INLINE;
 }
 
-/* Puts what stands inline behind `to`; returns where the next goes. */
-static char *put(char *to, const void *from, const struct filch__bytes *bytes) {
-    size_t size = inline_size(bytes);
-    if (size != 0) memcpy(to, from, bytes->size);
-    return to + size;
-}
-
 void filch__server_send(struct filch__server *s, enum filch__message_kind kind,
                         struct filch__message_result *result, const void *value, const char *text,
                         const void *beside) {
@@ -102,13 +90,14 @@ void filch__server_send(struct filch__server *s, enum filch__message_kind kind,
     place_text(s, text, &result->text);
     size_t fixed = filch__message_round(sizeof *result);
     char *to = filch__server_begin(s, kind,
-                                   fixed + inline_size(&result->value) +
-                                       inline_size(&result->text) + inline_size(&result->beside));
+                                   fixed + filch__bytes_in_line(&result->value) +
+                                       filch__bytes_in_line(&result->text) +
+                                       filch__bytes_in_line(&result->beside));
     memcpy(to + sizeof result->head, (char *)result + sizeof result->head,
            sizeof *result - sizeof result->head);
-    to = put(to + fixed, value, &result->value);
-    to = put(to, text, &result->text);
-    put(to, beside, &result->beside);
+    to = filch__bytes_put(to + fixed, value, &result->value);
+    to = filch__bytes_put(to, text, &result->text);
+    filch__bytes_put(to, beside, &result->beside);
     filch__server_publish(s);
 }
 
