@@ -61,8 +61,7 @@ enum filch__message_kind {
     MESSAGE_RETIRE,  /* no more tasks are taken in this life: revoke what is posted, then QUIT */
     MESSAGE_SUBMIT,  /* struct filch__message_submit */
     MESSAGE_CANCEL,  /* struct filch__message_child: one of enum filch__child_call */
-    /* struct filch__message_child: the task on top waits for that child (0: for something else, or there is no stack
-     * for a task on top); flags: AWAIT_ISOLATED */
+    /* struct filch__message_child: the task on top waits for that child (0: for something else); flags: AWAIT_ISOLATED, AWAIT_LOW */
     MESSAGE_AWAIT,
     MESSAGE_AWAKE /* that wait is over */
 };

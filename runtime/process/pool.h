@@ -69,6 +69,9 @@ struct filch__posting {
     size_t bytes;         /* of its argument in the arena */
 };
 
+/* Waits inside each other in a worker at most. */
+enum { WAITS_MOST = 2 * CHANNEL_TICKETS };
+
 enum filch__seat_life {
     SEAT_VACANT,
     SEAT_STARTING, /* the zygote was asked; tasks may be posted already */
@@ -96,8 +99,10 @@ struct filch__seat {
     uint32_t numbers_room, numbers_used;
     struct filch__child **children; /* by their numbers; family.h */
     uint32_t children_room;
-    uint32_t waits, on_top;     /* of its tasks; and tasks on top of those that wait */
-    bool isolated;              /* the innermost wait wants nothing but its child on top */
+    uint32_t waits, on_top; /* of its tasks; and tasks on top of those that wait */
+    uint64_t closed
+        [WAITS_MOST /
+         64]; /* a bit for each wait, outermost first: nothing but its child on top, or nothing at all */
     struct filch__later *later; /* messages for which the ring had no room */
     bool begun;                 /* something stands in the down ring that is not published */
     char *fault;                /* why it was killed; owned; or NULL */

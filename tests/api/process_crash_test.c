@@ -531,6 +531,72 @@ Test(process_crash, of_a_child_is_seen_by_the_task_that_waits) {
     ok(filch_executor_destroy(e));
 }
 
+/* Waits that nobody else can end ------------------------------------------------------------------------- */
+
+static filch_executor *lonely(void) {
+    filch_process_options options = process_options(1);
+    options.max_spares = -1;
+    return processes_with(options);
+}
+
+/* A stack of so large frames holds some ten tasks. A wait that is refused leaves its child to others. */
+enum { FRAME = 512 << 10, DEEPEST = 40 };
+static int dive(void *arg, void *result) {
+    volatile char frame[FRAME];
+    int level = *(int *)arg + 1, *refused = result;
+    filch_future *f;
+    for (int i = 0; i < FRAME; i += 4096) frame[i] = (char)level;
+    if (level > DEEPEST) return 0;
+    int rc = filch_submit(filch_current_executor(), dive, &level, sizeof level, sizeof level, &f);
+    if (rc != 0) return rc;
+    rc = filch_future_result(f, refused, FILCH_FOREVER);
+    filch_future_release(f);
+    if (rc == FILCH_EAGAIN) *refused = frame[0];
+    return rc == FILCH_EAGAIN ? 0 : rc;
+}
+
+/* R-PROC-1: the worker says that its stack is used up, and gets nothing on top. */
+Test(process_crash, a_stack_that_is_used_up_is_no_crash) {
+    filch_executor *e = lonely();
+    int level = 0;
+    int refused = value_of(submit_to(e, dive, &level, sizeof level, sizeof level));
+    cr_assert(refused > 5 && refused < 20, "%d", refused);
+    ok(filch_executor_destroy(e));
+}
+
+static int wait_isolated(void *arg, void *result) {
+    filch_future *f;
+    (void)arg;
+    int rc = filch_submit(filch_current_executor(), say_pid, NULL, 0, sizeof(int), &f);
+    if (rc == 0) rc = filch_future_result_isolated(f, result, FILCH_FOREVER);
+    if (rc == 0) filch_future_release(f);
+    return rc;
+}
+static int wait_for_two(void *arg, void *result) {
+    filch_future *f[2];
+    int rc = 0;
+    (void)arg;
+    for (int i = 0; i < 2 && rc == 0; i++)
+        rc = filch_submit(filch_current_executor(), wait_isolated, NULL, 0, sizeof(int), &f[i]);
+    if (rc == 0 && filch_wait(f, 2, FILCH_FOREVER, FILCH_FIRST_ERROR) != 2) rc = 1;
+    for (int i = 0; i < 2 && rc == 0; i++) {
+        rc = filch_future_result(f[i], result, FILCH_FOREVER);
+        filch_future_release(f[i]);
+    }
+    return rc;
+}
+
+/* R-WORKER-9: what waited isolated on top is over, and the wait below it gets help again. */
+Test(process_crash, a_wait_gets_help_after_an_isolated_one_on_top_of_it) {
+    filch_executor *e = lonely();
+    filch_future *f = submit_to(e, wait_for_two, NULL, 0, sizeof(int));
+    int pid = 0, rc = filch_future_result(f, &pid, FILCH_SECONDS(10));
+    cr_assert_eq(rc, 0, "%d: %s", rc, filch_last_error());
+    cr_assert_eq(pid, some_worker(e));
+    filch_future_release(f);
+    ok(filch_executor_destroy(e));
+}
+
 /* The zygote ------------------------------------------------------------------------------------------- */
 
 /* Kills the process from which the executor's workers are forked; returns its pid when it has ended, and the only worker
