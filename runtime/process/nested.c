@@ -48,6 +48,7 @@ void filch__nested_enter(struct filch__nested *n, uint64_t number, filch_future 
     n->free = p->next_free;
     n->busy++;
     p->future = f;
+    p->refused = false;
 }
 
 filch_future *filch__nested_leave(struct filch__nested *n, uint64_t number) {
@@ -59,6 +60,18 @@ filch_future *filch__nested_leave(struct filch__nested *n, uint64_t number) {
     n->free = (uint32_t)(p - n->places) + 1;
     n->busy--;
     return f;
+}
+
+void filch__nested_refuse(struct filch__nested *n, uint64_t number) {
+    struct filch__place *p = place_of(n, number);
+    if (p != NULL && p->future != NULL) p->refused = true;
+}
+
+bool filch__nested_take_refusal(struct filch__nested *n, uint64_t number) {
+    struct filch__place *p = number == 0 ? NULL : place_of(n, number);
+    if (p == NULL || !p->refused) return false;
+    p->refused = false;
+    return true;
 }
 
 bool filch__nested_is_busy(const struct filch__server *s) {

@@ -133,7 +133,8 @@ void filch__nested_message(struct filch__server *s, const struct filch__message 
     case MESSAGE_CHILD_DONE: child_done(s, message, in_ring); return;
     case MESSAGE_AWAIT_OK: filch__nested_skip(s, NULL); break;
     case MESSAGE_AWAIT_REFUSED:
-        s->refused = ((const struct filch__message_child *)(const void *)message)->child;
+        filch__nested_refuse(s->nested,
+                             ((const struct filch__message_child *)(const void *)message)->child);
         break;
     default: break;
     }

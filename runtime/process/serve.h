@@ -63,7 +63,6 @@ struct filch__server {
     struct filch__nested *nested;
     struct filch__job *job; /* the one on top of the stack, or NULL */
     uint64_t tasks;
-    uint64_t refused; /* number of the child for which a task must not wait any longer; or 0 */
     bool initialized, retiring;
     uintptr_t stack_floor; /* below it no task is run on top */
 };
