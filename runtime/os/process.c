@@ -196,6 +196,10 @@ int filch__process_id(void) {
     return getpid();
 }
 
+int filch__process_parent(void) {
+    return getppid();
+}
+
 void filch__process_end_describe(const struct filch__process_end *end, char *text, size_t size) {
     if (end->code == CLD_EXITED) {
         snprintf(text, size, "ended with exit code %d", end->number);

@@ -89,7 +89,7 @@ int filch__nested_await_answer(struct filch__server *s, uint64_t number) {
         const struct filch__message *m = filch__channel_read_down(&s->channel);
         const struct filch__message_child *said = (const void *)m;
         if (m == NULL) {
-            filch__channel_sleep(&s->channel, s->setup->spin, FILCH_FOREVER);
+            filch__server_sleep(s, FILCH_FOREVER);
         } else if (m->kind == MESSAGE_CHILD_SAID && said->child == number) {
             int code = said->code;
             filch__channel_consume_down(&s->channel);

@@ -107,7 +107,7 @@ static bool sleep_for(struct filch__server *s, const struct awaited *a, int64_t 
         end = filch__deadline(NAP);
         if (end > deadline) end = deadline;
     }
-    filch__channel_sleep(&s->channel, s->setup->spin, end);
+    filch__server_sleep(s, end);
     return deadline == FILCH_FOREVER || filch__now() < deadline;
 }
 

@@ -667,6 +667,26 @@ Test(process_crash, a_zygote_that_dies_costs_the_tasks_that_run) {
     check_census(&before);
 }
 
+static int become_somebody(void *arg) {
+    (void)arg;
+    return setresuid(61200, 61200, 61200);
+}
+
+/* R-PROC-9: the kernel forgets, when a process becomes another user's, that it was to be killed with its parent. */
+Test(process_crash, a_worker_of_another_user_ends_with_its_zygote) {
+    if (getuid() != 0) cr_skip_test("only root can become another user");
+    struct census before = census_before();
+    filch_process_options options = process_options(1);
+    options.initializer = become_somebody;
+    filch_executor *e = processes_with(options);
+    for (int round = 0; round < 2; round++) {
+        (void)kill_zygote(e);
+        check_it_works(e);
+    }
+    destroy_and_look(e);
+    check_census(&before);
+}
+
 /* R-PROC-9: the end of the executor waits for the next zygote, if there is something to do. */
 Test(process_crash, the_end_finishes_what_a_dead_zygote_has_left) {
     struct census before = census_before();
