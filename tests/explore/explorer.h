@@ -38,6 +38,8 @@ void explore_check(bool condition, const char *text);
 void explore_outcome(const char *name);
 /* The calling thread lets others run, as one that spins does. */
 void explore_yield(void);
+/* Nanoseconds; 1 us more with each call in an execution. */
+int64_t explore_now(void);
 /* Blocks of memory that are neither freed nor quarantined. */
 long explore_live_blocks(void);
 /* From here on in this execution, so many allocations may fail. */

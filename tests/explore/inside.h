@@ -110,6 +110,8 @@ void schedule_block(enum thread_status status);
 void schedule_fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 void schedule_abandon(void) __attribute__((noreturn));
 int schedule_alive(void);
+/* Is it a thread-local variable? Those of all threads have the same addresses. */
+bool schedule_is_local(const volatile void *place);
 extern char failure[512];
 extern bool abandoned;
 extern bool tracing;

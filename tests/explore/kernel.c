@@ -15,6 +15,9 @@
 #include "os/barrier.h"
 #include "os/futex.h"
 #include "os/memory.h"
+#include "fork.h"
+#include "os/cpus.h"
+#include "os/thread.h"
 #include "reclaim/reclaim.h"
 #include <filch/time.h>
 #include <stdio.h>
@@ -45,6 +48,7 @@ static uint16_t block_of[ARENA_SIZE / UNIT];
 static long live;
 static int failures_left;
 static uint64_t sections;
+static int64_t time_now;
 
 void kernel_begin(void) {
     if (arena == NULL) {
@@ -62,6 +66,7 @@ void kernel_begin(void) {
     live = 0;
     failures_left = 0;
     sections = 0;
+    time_now = 1000000;
 }
 
 void kernel_check_block(const volatile void *place, const char *what) {
@@ -144,6 +149,10 @@ void filch__unmap(void *start, size_t size) {
     release(start);
 }
 
+int64_t explore_now(void) {
+    return time_now += 1000;
+}
+
 /* Futex ------------------------------------------------------------------------------------------ */
 
 bool filch__futex_wait(uint32_t *word, uint32_t expected, int64_t deadline) {
@@ -194,6 +203,19 @@ bool filch__barrier_everywhere(void) {
     if (tracing) trace("barrier everywhere");
     fence_all();
     return true;
+}
+
+/* Nobody forks. */
+uint32_t filch__fork_generation;
+
+/* Of runtime/os/thread.h and cpus.h, what the explored sources use: one CPU, so that nobody spins. */
+
+void filch__thread_yield(void) {
+    explore_yield();
+}
+
+int filch__cpus_usable(void) {
+    return 1;
 }
 
 /* Grace periods ---------------------------------------------------------------------------------- */

@@ -11,7 +11,7 @@ runtime/ and include/ (no others are changed). Each is then made weaker by one s
 
 and the scenarios run until one fails (killed) or all have passed (survived). --seconds: for each search of each
 scenario. Survivors that are argued to be equivalent, or that the model cannot show, stand in `survivors.txt`
-beside this file, one a line: FILE NAME=ORDER LABEL: reason. Exit status 1: another one has survived, or one that stands
+beside this file, one a line: FILE FUNCTION NAME=ORDER LABEL: reason. Exit status 1: another one has survived, or one that stands
 there was killed.
 """
 import argparse
@@ -47,6 +47,17 @@ def label_of(path, line):
     return '-'
 
 
+def function_of(path, line):
+    """The name of the function that the line is in."""
+    with open(os.path.join(ROOT, path), encoding='utf-8') as file:
+        lines = file.read().split('\n')
+    for text in reversed(lines[:line]):
+        found = re.match(r'[a-z][\w \t*]*?(\w+)\(', text)
+        if found:
+            return found.group(1)
+    return '-'
+
+
 def run(program, scenarios, seconds, extra):
     command = [program] + scenarios + ['--seconds', str(seconds)] + extra
     # A wrong order may make a scenario run wild: then its time is over, and it is killed as well.
@@ -77,9 +88,9 @@ def read_survivors():
     if os.path.exists(path):
         with open(path, encoding='utf-8') as file:
             for line in file:
-                words = line.split(None, 3)
-                if len(words) == 4 and not line.startswith('#'):
-                    known.add((words[0], words[1], words[2].rstrip(':')))
+                words = line.split(None, 4)
+                if len(words) == 5 and not line.startswith('#'):
+                    known.add((words[0], words[1], words[2], words[3].rstrip(':')))
     return known
 
 
@@ -112,13 +123,13 @@ def main():
         verdicts = pool.map(lambda m: verdict(program, scenarios, options.seconds, m), mutants)
         for (path, line, name, order), (dead, why) in zip(mutants, verdicts):
             label = label_of(path, line)
-            expected = (path, '%s=%s' % (name, order), label) in known
+            expected = (path, function_of(path, line), '%s=%s' % (name, order), label) in known
             killed += dead
             argued += expected and not dead
             wrong += expected == dead
             if options.all or not dead or expected:
-                print('%-8s %s:%d %s=%s %s%s%s' % (
-                    'killed' if dead else 'survived', path, line, name, order, label,
+                print('%-8s %s:%d %s %s=%s %s%s%s' % (
+                    'killed' if dead else 'survived', path, line, function_of(path, line), name, order, label,
                     ' (argued)' if expected else '', ' by ' + why if why else ''), flush=True)
     print('%d operations, %d mutants: %d killed, %d argued, %d survived' %
           (len(sites), len(mutants), killed, argued, len(mutants) - killed - argued))

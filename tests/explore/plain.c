@@ -119,7 +119,7 @@ void plain_free(const void *start, size_t size) {
 /* What the compiler calls ------------------------------------------------------------------------ */
 
 static void plain(void *place, size_t size, enum access what) {
-    if (schedule_alive() == 0) return;
+    if (schedule_alive() == 0 || schedule_is_local(place)) return;
     kernel_check_block(place, names[what]);
     plain_access(place, size, what);
     if (what == ACCESS_WRITE) memory_written(place, size);
@@ -173,4 +173,19 @@ void __tsan_func_entry(void *caller) {
 void __tsan_func_exit(void) {
 }
 void __tsan_init(void) {
+}
+
+/* The explored sources are compiled with these in the place of the C library's, which is not instrumented. */
+void *explore_memcpy(void *to, const void *from, size_t size);
+void *explore_memset(void *to, int value, size_t size);
+
+void *explore_memcpy(void *to, const void *from, size_t size) {
+    plain((void *)(uintptr_t)from, size, ACCESS_READ);
+    plain(to, size, ACCESS_WRITE);
+    return memcpy(to, from, size);
+}
+
+void *explore_memset(void *to, int value, size_t size) {
+    plain(to, size, ACCESS_WRITE);
+    return memset(to, value, size);
 }

@@ -45,6 +45,10 @@ static int find_locals(struct dl_phdr_info *info, size_t size, void *context) {
     return 1; /* only of the program itself, which comes first */
 }
 
+bool schedule_is_local(const volatile void *place) {
+    return (uintptr_t)place - (uintptr_t)locals < locals_size;
+}
+
 static void reset_locals(char *to) {
     if (locals_size == 0) return;
     memcpy(to, locals_image, locals_image_size);
