@@ -213,7 +213,7 @@ static void await(void) {
 }
 
 const struct explore_scenario deque_scenarios[] = {
-    {"deque_last", last, 3, -1, NULL},          {"deque_grow", grow, 2, 2, NULL},
+    {"deque_last", last, 3, 2, NULL},           {"deque_grow", grow, 2, 2, NULL},
     {"deque_wrap", wrap, 2, 1, NULL},           {"deque_collect", collect, 2, 2, NULL},
     {"deque_no_memory", no_memory, 2, 1, NULL}, {"deque_half", half, 2, 1, NULL},
     {"deque_await", await, 2, 1, NULL},         {NULL, NULL, 0, 0, NULL}};

@@ -28,10 +28,12 @@ struct explore_scenario {
     const char *const *outcomes;
 };
 
-/* Starts a thread; at most EXPLORE_THREADS with thread 0. */
-void explore_spawn(void (*run)(void *), void *argument);
+/* Starts a thread, at most EXPLORE_THREADS with thread 0. Its number. */
+int explore_spawn(void (*run)(void *), void *argument);
 /* Thread 0: waits for all that it has started. */
 void explore_join(void);
+/* Waits for one of them. */
+void explore_join_one(int thread);
 /* Ends the execution as a failure unless the condition holds. */
 void explore_check(bool condition, const char *text);
 /* A litmus test's outcome of this execution. */

@@ -3,6 +3,7 @@
  *   memory.c    the store histories, views, races, freed blocks
  *   plain.c     plain accesses, as the compiler's instrumentation reports them
  *   kernel.c    in the place of runtime/os/ and runtime/reclaim/: futex, barrier, memory, grace periods
+ *   system.c    in the place of threads, CPUs, fork and exit
  *   schedule.c  threads as fibres, choices
  *   search.c    which choices are tried: exhaustively, at random, PCT, a replay
  *   main.c      arguments, reports
@@ -40,6 +41,7 @@ struct thread {
     bool timed;       /* sleeps with a deadline */
     bool timed_out;   /* its sleep has ended by that */
     const void *word; /* that it sleeps on */
+    unsigned joins;   /* threads that it waits for */
     struct view now;
     struct view pending; /* of the stores that relaxed loads have read: a fence acquires them */
     struct view fenced;  /* at its last fence: relaxed stores release this */

@@ -15,9 +15,6 @@
 #include "os/barrier.h"
 #include "os/futex.h"
 #include "os/memory.h"
-#include "fork.h"
-#include "os/cpus.h"
-#include "os/thread.h"
 #include "reclaim/reclaim.h"
 #include <filch/time.h>
 #include <stdio.h>
@@ -27,9 +24,11 @@
 
 /* Memory ----------------------------------------------------------------------------------------- */
 
-#define ARENA_SIZE ((size_t)16 << 20)
+#define ARENA_SIZE ((size_t)64 << 20)
+/* Of which few pages are used: they are found in a list, and given back to the kernel between executions. */
+#define LARGE ((size_t)32 << 10)
 #define UNIT 16
-enum { BLOCKS = 4096 };
+enum { BLOCKS = 4096, LARGE_BLOCKS = 64 };
 
 struct block {
     char *start;
@@ -44,6 +43,7 @@ static char *arena;
 static size_t arena_used;
 static struct block blocks[BLOCKS];
 static int block_count;
+static int large[LARGE_BLOCKS], large_count;
 static uint16_t block_of[ARENA_SIZE / UNIT];
 static long live;
 static int failures_left;
@@ -57,10 +57,17 @@ void kernel_begin(void) {
         if (arena == MAP_FAILED) abort();
     }
     for (int i = 1; i <= block_count; i++) {
-        memset(blocks[i].start, 0, blocks[i].size);
-        memset(&block_of[(blocks[i].start - arena) / UNIT], 0,
-               (blocks[i].size + UNIT - 1) / UNIT * sizeof *block_of);
+        struct block *b = &blocks[i];
+        if (b->size >= LARGE) {
+            uintptr_t first = (uintptr_t)b->start & ~(uintptr_t)4095;
+            madvise((void *)first, (uintptr_t)b->start + b->size - first, MADV_DONTNEED);
+            continue;
+        }
+        memset(b->start, 0, b->size);
+        memset(&block_of[(b->start - arena) / UNIT], 0,
+               (b->size + UNIT - 1) / UNIT * sizeof *block_of);
     }
+    large_count = 0;
     arena_used = 0;
     block_count = 0;
     live = 0;
@@ -69,12 +76,22 @@ void kernel_begin(void) {
     time_now = 1000000;
 }
 
+/* The block that an address of the arena is in; 0: none. */
+static int find_block(uintptr_t at) {
+    if (block_of[at / UNIT] != 0) return block_of[at / UNIT];
+    for (int i = 0; i < large_count; i++) {
+        const struct block *b = &blocks[large[i]];
+        if (at - (uintptr_t)(b->start - arena) < b->size) return large[i];
+    }
+    return 0;
+}
+
 void kernel_check_block(const volatile void *place, const char *what) {
     uintptr_t at = (uintptr_t)place - (uintptr_t)arena;
     if ((uintptr_t)place < 4096) schedule_fail("%s through NULL", what);
     if (at >= ARENA_SIZE) return;
-    const struct block *b = &blocks[block_of[at / UNIT]];
-    if (block_of[at / UNIT] == 0) schedule_fail("%s outside of all blocks", what);
+    const struct block *b = &blocks[find_block(at)];
+    if (b == blocks) schedule_fail("%s outside of all blocks", what);
     if (b->freed)
         schedule_fail("%s by thread %d of memory that thread %d has freed", what, current,
                       b->freed_by);
@@ -95,8 +112,13 @@ static void *allocate(size_t size, size_t alignment) {
     arena_used = (start + size + 2 * UNIT - 1) & ~(size_t)(UNIT - 1);
     struct block *b = &blocks[++block_count];
     *b = (struct block){arena + start, size, current, clock_tick(), false, 0};
-    for (size_t i = 0; i < (size + UNIT - 1) / UNIT; i++)
-        block_of[start / UNIT + i] = (uint16_t)block_count;
+    if (size >= LARGE) {
+        if (large_count == LARGE_BLOCKS) abort();
+        large[large_count++] = block_count;
+    } else {
+        for (size_t i = 0; i < (size + UNIT - 1) / UNIT; i++)
+            block_of[start / UNIT + i] = (uint16_t)block_count;
+    }
     live++;
     if (tracing) trace("allocates %zu bytes at %s", size, plain_name(b->start));
     return b->start;
@@ -105,7 +127,7 @@ static void *allocate(size_t size, size_t alignment) {
 static void release(void *start) {
     if (start == NULL) return;
     uintptr_t at = (uintptr_t)start - (uintptr_t)arena;
-    struct block *b = at < ARENA_SIZE ? &blocks[block_of[at / UNIT]] : &blocks[0];
+    struct block *b = &blocks[at < ARENA_SIZE ? find_block(at) : 0];
     if (b->start != start) schedule_fail("thread %d frees what is no block", current);
     kernel_check_block(start, "a free");
     if (tracing) trace("frees %s", plain_name(start));
@@ -203,19 +225,6 @@ bool filch__barrier_everywhere(void) {
     if (tracing) trace("barrier everywhere");
     fence_all();
     return true;
-}
-
-/* Nobody forks. */
-uint32_t filch__fork_generation;
-
-/* Of runtime/os/thread.h and cpus.h, what the explored sources use: one CPU, so that nobody spins. */
-
-void filch__thread_yield(void) {
-    explore_yield();
-}
-
-int filch__cpus_usable(void) {
-    return 1;
 }
 
 /* Grace periods ---------------------------------------------------------------------------------- */

@@ -23,9 +23,9 @@
 #include <string.h>
 
 extern const struct explore_scenario litmus_scenarios[], deque_scenarios[], future_scenarios[],
-    slab_scenarios[];
-static const struct explore_scenario *const lists[] = {litmus_scenarios, deque_scenarios,
-                                                       future_scenarios, slab_scenarios};
+    pool_scenarios[], slab_scenarios[];
+static const struct explore_scenario *const lists[] = {
+    litmus_scenarios, deque_scenarios, future_scenarios, pool_scenarios, slab_scenarios};
 
 enum { OUTCOMES = 16, WANTED_MAX = 64 };
 
@@ -144,7 +144,7 @@ static bool run_suite(const struct explore_scenario *s, const struct settings *s
     search.kind = SEARCH_EXHAUSTIVE;
     if (search.preemptions != 0 && run_search(s, search)) return true;
     if (s->outcomes != NULL) return false;
-    if (!settings->executions_given) search.executions = 10000;
+    if (!settings->executions_given) search.executions = 3000;
     search.kind = SEARCH_RANDOM;
     if (run_search(s, search)) return true;
     search.kind = SEARCH_PCT;

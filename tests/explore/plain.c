@@ -27,10 +27,13 @@ struct cell {
 enum { CELLS = 1 << 15 };
 static struct cell cells[CELLS];
 static size_t used;
+static struct cell *in_use[CELLS]; /* in this execution */
+static size_t in_use_count;
 static uint64_t execution;
 
 void plain_begin(void) {
     execution++;
+    in_use_count = 0;
     if (used > CELLS / 2) {
         memset(cells, 0, sizeof cells);
         used = 0;
@@ -49,6 +52,7 @@ static struct cell *lookup(uintptr_t address, bool make) {
             }
             if (c->execution != execution) {
                 c->execution = execution;
+                in_use[in_use_count++] = c;
                 memset(c->by, 0, sizeof c->by);
             }
             return c;
@@ -103,16 +107,26 @@ void plain_access(const volatile void *place, size_t size, enum access what) {
     }
 }
 
-void plain_free(const void *start, size_t size) {
+static void check_free(const struct cell *c) {
     const struct clock *known = &threads[current].now.known;
-    for (uintptr_t at = (uintptr_t)start / 4; at < ((uintptr_t)start + size + 3) / 4; at++) {
-        struct cell *c = lookup(at, false);
-        for (int b = 0; c != NULL && b < 4; b++)
-            for (int u = 0; u < thread_count; u++)
-                if (u != current && c->by[b].at[u] > known->at[u])
-                    schedule_fail("freed by thread %d, which does not know of the %s of %s by "
-                                  "thread %d",
-                                  current, names[b], plain_name((void *)(at * 4)), u);
+    for (int b = 0; b < 4; b++)
+        for (int u = 0; u < thread_count; u++)
+            if (u != current && c->by[b].at[u] > known->at[u])
+                schedule_fail(
+                    "freed by thread %d, which does not know of the %s of %s by thread %d", current,
+                    names[b], plain_name((void *)(c->address * 4)), u);
+}
+
+void plain_free(const void *start, size_t size) {
+    uintptr_t first = (uintptr_t)start / 4, end = ((uintptr_t)start + size + 3) / 4;
+    if (end - first > in_use_count) {
+        for (size_t i = 0; i < in_use_count; i++)
+            if (in_use[i]->address >= first && in_use[i]->address < end) check_free(in_use[i]);
+        return;
+    }
+    for (; first < end; first++) {
+        const struct cell *c = lookup(first, false);
+        if (c != NULL) check_free(c);
     }
 }
 

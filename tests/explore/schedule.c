@@ -220,10 +220,14 @@ void schedule_block(enum thread_status status) {
 
 /* Threads ----------------------------------------------------------------------------------------- */
 
-static bool others_are_done(void) {
-    for (int i = 1; i < thread_count; i++)
-        if (threads[i].status != THREAD_DONE) return false;
+static bool are_done(unsigned which) {
+    for (int i = 0; i < thread_count; i++)
+        if ((which & 1u << i) != 0 && threads[i].status != THREAD_DONE) return false;
     return true;
+}
+
+static unsigned others(void) {
+    return ((1u << thread_count) - 1) & ~1u;
 }
 
 static void fibre_main(void) {
@@ -232,10 +236,12 @@ static void fibre_main(void) {
     if (tracing) trace("ends");
     self->status = THREAD_DONE;
     if (current == 0) {
-        if (!others_are_done()) schedule_fail("the scenario has ended before its threads");
+        if (!are_done(others())) schedule_fail("the scenario has ended before its threads");
         leave();
     }
-    if (others_are_done() && threads[0].status == THREAD_JOINS) threads[0].status = THREAD_READY;
+    for (int i = 0; i < thread_count; i++)
+        if (threads[i].status == THREAD_JOINS && are_done(threads[i].joins))
+            threads[i].status = THREAD_READY;
     pick(false);
     abort();
 }
@@ -261,19 +267,31 @@ static void begin_thread(void (*run)(void *), void *argument) {
     thread_count++;
 }
 
-void explore_spawn(void (*run)(void *), void *argument) {
+int explore_spawn(void (*run)(void *), void *argument) {
     if (thread_count == EXPLORE_THREADS) schedule_fail("too many threads");
     clock_tick();
     begin_thread(run, argument);
     threads[thread_count - 1].now.known.at[thread_count - 1] = 1;
     threads[thread_count - 1].now.bound.at[thread_count - 1] = 1;
     clock_tick();
+    return thread_count - 1;
+}
+
+static void join(unsigned which) {
+    struct thread *self = &threads[current];
+    self->joins = which;
+    if (!are_done(which)) schedule_block(THREAD_JOINS);
+    for (int i = 0; i < thread_count; i++)
+        if ((which & 1u << i) != 0) view_join(&self->now, &threads[i].now);
+    clock_tick();
 }
 
 void explore_join(void) {
-    if (!others_are_done()) schedule_block(THREAD_JOINS);
-    for (int i = 1; i < thread_count; i++) view_join(&threads[0].now, &threads[i].now);
-    clock_tick();
+    join(others());
+}
+
+void explore_join_one(int thread) {
+    join(1u << thread);
 }
 
 void explore_check(bool condition, const char *text) {
