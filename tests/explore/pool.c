@@ -7,6 +7,8 @@
  * SPDX-License-Identifier: MIT */
 #include "explorer.h"
 
+#include "base/atomics.h"
+#include "os/futex.h"
 #include <filch/executor.h>
 #include <filch/future.h>
 #include <filch/task.h>
@@ -120,6 +122,62 @@ static void scatter(void) {
     end(3);
 }
 
+/* Tasks that need each other: one sleeps, unknown to the executor, until the other has run. So the second worker must
+ * be called, or must find what the first has left. */
+static uint32_t has_run;
+static int waker(void *argument, void *result) {
+    store_release(&has_run, 1u);
+    filch__futex_wake(&has_run, 1);
+    return task(argument, result);
+}
+static void sleep_until_run(void) {
+    while (load_acquire(&has_run) == 0) filch__futex_wait(&has_run, 0, FILCH_FOREVER);
+}
+static int sleeper(void *argument, void *result) {
+    sleep_until_run();
+    return task(argument, result);
+}
+static filch_future *submit_as(filch_task_fn *fn, int index) {
+    filch_future *f = NULL;
+    explore_check(filch_submit(executor, fn, &index, sizeof index, sizeof(int), &f) == 0, "submit");
+    return f;
+}
+static void pair(void) {
+    filch_future *f[2];
+    begin(2);
+    store_relaxed(&has_run, 0u);
+    f[0] = submit_as(sleeper, 0);
+    f[1] = submit_as(waker, 1);
+    for (int i = 0; i < 2; i++) await(f[i], i);
+    end(2);
+}
+
+/* The same, and what the first needs is submitted by itself: it stands in its own deque. */
+static int caller(void *argument, void *result) {
+    filch_future_release(submit_as(waker, 1));
+    sleep_until_run();
+    return task(argument, result);
+}
+static void called(void) {
+    begin(2);
+    store_relaxed(&has_run, 0u);
+    await(submit_as(caller, 0), 0);
+    end(2);
+}
+/* The second worker has been started, and sleeps or is about to. */
+static void called_again(void) {
+    filch_future *f[2];
+    begin(2);
+    store_relaxed(&has_run, 0u);
+    f[0] = submit_as(sleeper, 0);
+    f[1] = submit_as(waker, 1);
+    for (int i = 0; i < 2; i++) await(f[i], i);
+    store_relaxed(&has_run, 0u);
+    runs[1] = 0;
+    await(submit_as(caller, 2), 2);
+    end(3);
+}
+
 const struct explore_scenario pool_scenarios[] = {
     {"pool_one_by_one", one_by_one, 1, 1, NULL},
     {"pool_several", several, 0, 0, NULL},
@@ -127,4 +185,7 @@ const struct explore_scenario pool_scenarios[] = {
     {"pool_detached", detached, 0, 0, NULL},
     {"pool_nested", nested, 0, 0, NULL},
     {"pool_scatter", scatter, 0, 0, NULL},
+    {"pool_pair", pair, 0, 0, NULL},
+    {"pool_called", called, 0, 0, NULL},
+    {"pool_called_again", called_again, 0, 0, NULL},
     {NULL, NULL, 0, 0, NULL}};
