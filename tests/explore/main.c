@@ -23,9 +23,10 @@
 #include <string.h>
 
 extern const struct explore_scenario litmus_scenarios[], deque_scenarios[], future_scenarios[],
-    pool_scenarios[], slab_scenarios[];
-static const struct explore_scenario *const lists[] = {
-    litmus_scenarios, deque_scenarios, future_scenarios, pool_scenarios, slab_scenarios};
+    pool_scenarios[], slab_scenarios[], sleep_scenarios[];
+static const struct explore_scenario *const lists[] = {litmus_scenarios, deque_scenarios,
+                                                       future_scenarios, pool_scenarios,
+                                                       slab_scenarios,   sleep_scenarios};
 
 enum { OUTCOMES = 16, WANTED_MAX = 64 };
 

@@ -122,6 +122,40 @@ static void scatter(void) {
     end(3);
 }
 
+/* A submit against the end: what was accepted runs, what was refused does not. */
+static int accepted;
+static void late_submitter(void *unused) {
+    (void)unused;
+    int index = 1;
+    int rc = filch_submit(executor, task, &index, sizeof index, sizeof(int), NULL);
+    explore_check(rc == 0 || rc == FILCH_ESHUTDOWN, "submit");
+    accepted = rc == 0;
+}
+static void submit_against_shutdown(void) {
+    begin(2);
+    filch_future_release(submit(0));
+    int late = explore_spawn(late_submitter, NULL);
+    explore_check(filch_executor_shutdown(executor, FILCH_WAIT) == 0, "shutdown");
+    explore_join_one(late);
+    explore_check(runs[1] == accepted, "refused and run, or accepted and not run");
+    runs[1] = 1;
+    end(2);
+}
+static void submit_against_cancel(void) {
+    begin(2);
+    filch_future *f = submit(0);
+    int late = explore_spawn(late_submitter, NULL);
+    explore_check(filch_executor_shutdown(executor, FILCH_WAIT | FILCH_CANCEL_PENDING) == 0,
+                  "shutdown");
+    explore_join_one(late);
+    explore_check(filch_future_done(f), "neither run nor cancelled");
+    explore_check(filch_future_cancelled(f) == (runs[0] == 0), "both, or none");
+    explore_check(runs[1] <= accepted, "refused and run");
+    filch_future_release(f);
+    runs[0] = runs[1] = 1;
+    end(2);
+}
+
 /* Tasks that need each other: one sleeps, unknown to the executor, until the other has run. So the second worker must
  * be called, or must find what the first has left. */
 static uint32_t has_run;
@@ -185,6 +219,8 @@ const struct explore_scenario pool_scenarios[] = {
     {"pool_detached", detached, 0, 0, NULL},
     {"pool_nested", nested, 0, 0, NULL},
     {"pool_scatter", scatter, 0, 0, NULL},
+    {"pool_submit_against_shutdown", submit_against_shutdown, 0, 0, NULL},
+    {"pool_submit_against_cancel", submit_against_cancel, 0, 0, NULL},
     {"pool_pair", pair, 0, 0, NULL},
     {"pool_called", called, 0, 0, NULL},
     {"pool_called_again", called_again, 0, 0, NULL},
