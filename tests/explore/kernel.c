@@ -145,8 +145,11 @@ void explore_let_allocations_fail(int count) {
     failures_left = count;
 }
 
+/* Not zeroed. */
 void *filch__alloc(size_t size) {
-    return allocate(size, UNIT);
+    void *block = allocate(size, UNIT);
+    if (block != NULL) memset(block, 0xa5, size);
+    return block;
 }
 void *filch__alloc_zeroed(size_t size) {
     return allocate(size, UNIT);
