@@ -35,7 +35,8 @@ static FILCH_FORKABLE_2(uint64_t, skynet, uint64_t, first, uint64_t, leaves) {
     if (leaves == 1) return first;
     skynet_frame children[9];
     uint64_t part = leaves / 10;
-    for (uint64_t i = 0; i < 9; i++) skynet_fork(&children[i], first + i * part, part);
+    filch_forks row = filch_forks_begin();
+    for (uint64_t i = 0; i < 9; i++) skynet_fork_next(&row, &children[i], first + i * part, part);
     uint64_t sum = skynet(first + 9 * part, part);
     for (int i = 8; i >= 0; i--) sum += skynet_join(&children[i]);
     return sum;
@@ -47,8 +48,10 @@ static FILCH_FORKABLE_3(uint64_t, nqueens, fj_board, board, int, n, int, row) {
     int forked = 0;
     fj_board next;
     if (row == n) return 1;
+    filch_forks forks = filch_forks_begin();
     for (int column = 0; column < n; column++)
-        if (fj_place(&board, row, column, &next)) nqueens_fork(&places[forked++], next, n, row + 1);
+        if (fj_place(&board, row, column, &next))
+            nqueens_fork_next(&forks, &places[forked++], next, n, row + 1);
     while (forked > 0) ways += nqueens_join(&places[--forked]);
     return ways;
 }
@@ -73,7 +76,9 @@ static FILCH_FORKABLE_4(uint64_t, uts, const fj_shape *, shape, const fj_node *,
         nodes += uts(shape, parent, middle, end);
         return nodes + uts_join(&frames[0]);
     }
-    for (int i = begin; i < end; i++) uts_fork(&frames[i - begin], shape, parent, i, i + 1);
+    filch_forks row = filch_forks_begin();
+    for (int i = begin; i < end; i++)
+        uts_fork_next(&row, &frames[i - begin], shape, parent, i, i + 1);
     for (int i = end; i > begin; i--) nodes += uts_join(&frames[i - 1 - begin]);
     return nodes;
 }
@@ -187,7 +192,8 @@ static int run_flat(void *arg, void *result) {
     uint64_t sum = 0;
     for (uint64_t done = 0; done < job->leaves;) {
         uint64_t part = job->leaves - done < FLAT ? job->leaves - done : FLAT;
-        for (uint64_t i = 0; i < part; i++) leaf_fork(&frames[i], job->n);
+        filch_forks row = filch_forks_begin();
+        for (uint64_t i = 0; i < part; i++) leaf_fork_next(&row, &frames[i], job->n);
         for (uint64_t i = part; i > 0; i--) sum += leaf_join(&frames[i - 1]);
         done += part;
     }

@@ -14,6 +14,7 @@
 #include <filch/parallel.h>
 #include <filch/process.h>
 #include <filch/promise.h>
+#include <filch/reducible.h>
 #include <filch/set.h>
 #include <filch/sort.h>
 #include <filch/task.h>

@@ -1,7 +1,7 @@
 /* chunk.h: inputs that one task runs, one after the other, each as if it were a task of its own.
  *
- * Flow     results.c makes a chunk, fills its inputs in, and submits filch__chunk_run with a pointer to it
- *          as argument and filch__chunk_end as destructor; when the future is done it reads the outcomes.
+ * Flow     inputs.c makes a chunk, fills its inputs in, and submits filch__chunk_run with a pointer to it
+ *          as argument and filch__chunk_end as destructor; when the future is done results.c reads the outcomes.
  *          map.c runs inputs that stay where they are, and uses filch__input_run alone.
  * State    one block: the head, then for each input its outcome, its argument and its result side by side.
  *          count, arguments: written by who makes it, until the submit.

@@ -3,7 +3,7 @@
  * Flow     fork.c's handlers run around every fork(), in the thread that forks. In the child, which has that
  *          thread alone, the generation grows by one. Executors, and the homes of their futures, keep the
  *          generation that they were made in; where it is not the present one, they are the parent's:
- *          executor.c and future.c answer FILCH_EFORKED before they look at anything else.
+ *          executor.c, future.c and await.c answer FILCH_EFORKED before they look at anything else.
  *          A worker that forks is none in the child (filch__self is NULL there). Wherever the library goes
  *          on after code of the user (a task, callback, destructor, initializer), it looks whether that has
  *          forked, and in the child leaves the rest to the parent.

@@ -136,6 +136,17 @@ void filch_join_misplaced(const char *name) {
     abort();
 }
 
+bool filch_forks_are_next(const filch_slot *slot) {
+    if (is_outside()) return true;
+    return filch_load_light(&filch_lane_self->pos) == slot; /* light: own field */
+}
+
+void filch_forks_misplaced(const char *name) {
+    fprintf(stderr, "filch: %s_fork_next: another call was forked or joined since its row began\n",
+            name);
+    abort();
+}
+
 /* Untyped frames: */
 
 int filch_frame_code(int code) {

@@ -290,6 +290,11 @@ int filch__future_await(filch_future *f, int64_t deadline);
  * up and no spare can be started, or tasks wait in a circle) the task is cancelled, and the code says why; once it runs
  * it is waited for in any case. In the child of a fork() that came meanwhile it is the parent's: FILCH_EFORKED. */
 int filch__future_conclude(filch_future *f);
+/* The half of the state word that sleepers sleep on. */
+static inline uint32_t *filch__future_sleep_half(filch_future *f) {
+    uint32_t *halves = (uint32_t *)(void *)&f->state;
+    return halves + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__);
+}
 /* Sleeps until the future is done or the absolute deadline has passed; false: the deadline. */
 bool filch__future_sleep(filch_future *f, int64_t deadline);
 /* Spins at most `spin` nanoseconds, and not past the deadline; true: done. */

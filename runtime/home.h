@@ -27,7 +27,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What future.c asks a room whose workers are other processes. `pool` cannot go away during a call. */
+/* What future.c and await.c ask a room whose workers are other processes. `pool` cannot go away during a call. */
 struct filch__remote {
     /* The future is not free to be cancelled by its state alone: tries. True: it is CANCELLING by this call. */
     bool (*revoke)(void *pool, filch_future *future);

@@ -2,7 +2,7 @@
  *
  * chunk.h, for workers that share no memory with the program: the argument has all inputs in it, and the result all of theirs.
  *
- * Flow     results.c, map.c fill an argument in and submit it with ops->submit_chunk, which names the user's function; the worker
+ * Flow     inputs.c, map.c fill an argument in and submit it with ops->submit_chunk, which names the user's function; the worker
  *          calls filch__packed_run; who reads checks the result first, since a worker may have written anything.
  * State    argument: the head, then each input, at multiples of 16. result (of filch_result_alloc): a struct filch__packed_end
  *          for each input; the values, at multiples of 16; the texts, each with its final 0. */

@@ -119,11 +119,7 @@
 #define FILCH_UNDER_TSAN 0
 #endif
 #if defined(__x86_64__) && !FILCH_UNDER_TSAN && !defined(FILCH_ATOMICS_SEQ_CST)
-#define filch_store_light(p, v)                                                                    \
-    do {                                                                                           \
-        *(p) = (v);                                                                                \
-        __asm__ __volatile__("" : : "m"(*(p)));                                                    \
-    } while (0)
+#define filch_store_light(p, v) ((void)(*(__typeof__(*(p)) volatile *)(void *)(p) = (v)))
 #define filch_load_own(p) (*(p))
 #define filch_load_light(p) (*(__typeof__(*(p)) volatile *)(void *)(p))
 #define filch_written(object) __asm__ __volatile__("" : "+m"(object))

@@ -85,6 +85,31 @@ struct filch_frame_call {
     void *arg, *result;
 } __attribute__((__may_alias__));
 
+/* Writes a call into a slot. */
+static filch_always_inline void filch_frame_write(filch_slot *slot, filch_task_fn *fn, void *arg,
+                                                  void *result) {
+    struct filch_frame_call *call = (struct filch_frame_call *)(void *)slot->place.bytes;
+    call->fn = fn;
+    call->arg = arg;
+    call->result = result;
+    filch_written(*call);
+}
+/* Forks a call in the slot. False: with more than a few instructions. */
+static filch_always_inline bool filch_frame_push(filch_lane *lane, filch_slot *slot,
+                                                 filch_frame *frame, filch_task_fn *fn, void *arg,
+                                                 void *result) {
+    frame->at = slot;
+    filch_lane_name(slot, filch_frame_in_slot);
+    filch_frame_write(slot, fn, arg, result);
+    if (__builtin_expect(!filch_lane_push(lane, slot), 1)) return true;
+    slot = filch_fork_slow(slot);
+    if (slot != (filch_slot *)0) {
+        filch_frame_write(slot, fn, arg, result);
+        filch_fork_at_once(slot, filch_frame_in_slot);
+    }
+    return false;
+}
+
 /* Notes fn(arg, result) to be run until the join of the frame, by this worker or another.
  *
  * frame    uninitialised memory, until the join
@@ -95,29 +120,32 @@ struct filch_frame_call {
  * Threads: see above. Progress: wait-free, no system call but to wake a worker. Since: 0.1. */
 static inline void filch_fork(filch_frame *frame, filch_task_fn *fn, void *arg, void *result) {
     filch_lane *lane = filch_lane_self;
-    filch_slot *slot;
-    struct filch_frame_call *call;
-    if (__builtin_expect(frame == (filch_frame *)0, 0)) {
+    if (__builtin_expect(frame == (filch_frame *)0, 0))
         (void)filch_frame_refuse("filch_fork", "the frame");
+    else
+        (void)filch_frame_push(lane, filch_lane_next(lane), frame, fn, arg, result);
+}
+
+/* filch_fork in a row.
+ *
+ * row      of filch_forks_begin (filch/lane.h says what a row is)
+ * frame, fn, arg, result  as for filch_fork
+ * Threads: the one that has begun the row. Progress: as filch_fork. Since: 0.1. */
+static inline void filch_fork_next(filch_forks *row, filch_frame *frame, filch_task_fn *fn,
+                                   void *arg, void *result) {
+    filch_slot *slot;
+    if (__builtin_expect(row == (filch_forks *)0 || frame == (filch_frame *)0, 0)) {
+        (void)filch_frame_refuse("filch_fork_next",
+                                 row == (filch_forks *)0 ? "the row" : "the frame");
         return;
     }
-    slot = filch_lane_next(lane);
-    call = (struct filch_frame_call *)(void *)slot->place.bytes;
-    frame->at = slot;
-    filch_lane_name(slot, filch_frame_in_slot);
-    call->fn = fn;
-    call->arg = arg;
-    call->result = result;
-    filch_written(*call);
-    if (__builtin_expect(filch_lane_push(lane, slot), 0)) {
-        slot = filch_fork_slow(slot);
-        if (slot == (filch_slot *)0) return;
-        call = (struct filch_frame_call *)(void *)slot->place.bytes;
-        call->fn = fn;
-        call->arg = arg;
-        call->result = result;
-        filch_fork_at_once(slot, filch_frame_in_slot);
-    }
+    slot = row->next;
+#if defined(FILCH_DEBUG)
+    if (!filch_forks_are_next(slot)) filch_forks_misplaced("filch");
+#endif
+    row->next = slot + 1;
+    /* A slow fork may have given the thread another lane. */
+    if (!filch_frame_push(row->lane, slot, frame, fn, arg, result)) *row = filch_forks_begin();
 }
 
 /* Runs what was forked, or waits until the worker that has taken it has ended it.

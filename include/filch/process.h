@@ -36,7 +36,8 @@ typedef struct filch_process_options {
      * none. 0: 16. */
     int max_spares;
     /* Runs once in the zygote, the process from which all workers are forked: what it loads or computes all of
-     * them share. Must start no thread. A non-zero result breaks the executor. NULL: none. */
+     * them share. Must start no thread. A non-zero result breaks the executor. If the zygote is killed, it runs once more
+     * in the next one. NULL: none. */
     int (*preload)(void);
     /* Runs in each worker before its first task, with its copy of the initializer_arg_size bytes at
      * initializer_arg; a non-zero result breaks the executor. NULL: none. */
@@ -79,7 +80,9 @@ FILCH_BEGIN_DECLS
  * Threads: main's, once. Progress: in the program, wait-free. Since: 0.1. */
 FILCH_API void filch_main(int *argc, char ***argv);
 
-/* Makes an executor on child processes. Its zygote starts at once, workers on demand.
+/* Makes an executor on child processes. Its zygote starts at once, workers on demand. A zygote that dies takes its workers
+ * along, which ends the tasks that they run as any death of a worker does, and is started again; five times in a row, without a
+ * task that runs meanwhile, break the executor.
  *
  * options   NULL: defaults
  * executor  receives the executor; not NULL

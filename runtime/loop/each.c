@@ -21,7 +21,10 @@ static int run_span(void *arg, void *result) {
 
 int filch__each(size_t begin, size_t end, filch__each_body *body, void *context) {
     if (end <= begin) return 0;
-    if (end - begin == 1) return body(begin, context);
+    if (end - begin == 1) {
+        body(begin, context);
+        return 0;
+    }
     size_t middle = begin + (end - begin) / 2;
     struct span upper = {middle, end, body, context};
     filch_frame frame;

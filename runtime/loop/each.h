@@ -4,10 +4,10 @@
 
 #include <stddef.h>
 
-typedef int filch__each_body(size_t i, void *context);
+typedef void filch__each_body(size_t i, void *context);
 
 /* Calls body(begin, context) to body(end - 1, context), in parallel where workers are free, and returns when
- * all have ended: 0, or what one of them that failed has returned. In a task only. */
+ * all have ended: 0, or FILCH_ECANCELED: the task was asked to end, and some did not run. In a task only. */
 int filch__each(size_t begin, size_t end, filch__each_body *body, void *context);
 
 /* Where part `i` of `parts` begins that share n elements; their sizes differ by at most one. */

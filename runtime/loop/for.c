@@ -11,7 +11,7 @@ struct loop {
     filch_range_body *body;
     void *context;
     int64_t grain;
-    int code; /* of the first part that failed */
+    struct filch__loop_error error; /* of the first part that failed */
 };
 
 struct part {
@@ -41,7 +41,7 @@ static noinline void split(struct loop *l, int64_t begin, int64_t end) {
 static inline bool run_chunk(struct loop *l, int64_t begin, int64_t end) {
     int rc = l->body(begin, end, l->context);
     if (likely(rc == 0)) return true;
-    filch__loop_fail(&l->code, filch_frame_code(rc));
+    filch__loop_fail(&l->error, filch_frame_code(rc));
     return false;
 }
 
@@ -57,7 +57,7 @@ static inline bool run_before_rest(struct loop *l, int64_t begin, int64_t middle
 
 static void run_range(struct loop *l, int64_t begin, int64_t end) {
     struct filch__chunk chunk = filch__chunk_begin(l->grain);
-    while (begin < end && !filch__loop_is_over(&l->code)) {
+    while (begin < end && !filch__loop_is_over(&l->error)) {
         int64_t left = end - begin;
         if (left > filch__chunk_least(&chunk) && filch__split_is_wanted()) {
             split(l, begin, end);
@@ -77,13 +77,12 @@ static int run_loop(void *arg, void *result) {
     struct part *all = arg;
     (void)result;
     run_range(all->loop, all->begin, all->end);
-    int code = load_acquire(&all->loop->code); /* E2 <- E1 */
-    return code == 0 && filch_cancel_requested() ? FILCH_ECANCELED : code;
+    return filch__loop_end(&all->loop->error);
 }
 
 int filch_parallel_for(filch_executor *executor, int64_t begin, int64_t end, int64_t grain,
                        filch_range_body *body, void *context) {
-    struct loop loop = {body, context, grain, 0};
+    struct loop loop = {body, context, grain, {0, NULL}};
     struct part all = {&loop, begin, end};
     if (body == NULL)
         return filch__error_constant(FILCH_EINVAL, "filch_parallel_for: the body is NULL");

@@ -101,7 +101,7 @@ static always_inline void scan(const struct level *level, struct part *part,
     }
 }
 
-static int scan_part(size_t i, void *context) {
+static void scan_part(size_t i, void *context) {
     struct level *level = context;
     struct part *part = &level->parts[i];
     switch (level->in) {
@@ -109,7 +109,6 @@ static int scan_part(size_t i, void *context) {
     case NUMBER_SIGNED: scan(level, part, NUMBER_SIGNED); break;
     case NUMBER_FLOATING: scan(level, part, NUMBER_FLOATING); break;
     }
-    return 0;
 }
 
 static void join_scans(struct level *level) {
@@ -185,19 +184,18 @@ static always_inline void count(const struct level *level, struct part *part, en
     for (size_t b = 0; b < level->buckets; b++) even[b] += odd[b];
 }
 
-static int count_part(size_t i, void *context) {
+static void count_part(size_t i, void *context) {
     struct level *level = context;
     struct part *part = &level->parts[i];
     if (level->by_magnitude) {
         count(level, part, level->in, true);
-        return 0;
+        return;
     }
     switch (level->in) {
     case NUMBER_UNSIGNED: count(level, part, NUMBER_UNSIGNED, false); break;
     case NUMBER_SIGNED: count(level, part, NUMBER_SIGNED, false); break;
     case NUMBER_FLOATING: count(level, part, NUMBER_FLOATING, false); break;
     }
-    return 0;
 }
 
 /* Counts become places: by bucket, and within a bucket by part. */
@@ -274,7 +272,7 @@ static always_inline void move(const struct level *level, struct part *part, key
     }
 }
 
-static int move_part(size_t i, void *context) {
+static void move_part(size_t i, void *context) {
     struct level *level = context;
     struct part *part = &level->parts[i];
     size_t skew = (uintptr_t)level->range.spare % CACHE_LINE / sizeof(key);
@@ -290,7 +288,6 @@ static int move_part(size_t i, void *context) {
         move(level, part, base, NUMBER_FLOATING, false);
     }
     flush_all(level, part, base);
-    return 0;
 }
 
 /* Moves the elements, as keys, to their buckets at range.spare. */

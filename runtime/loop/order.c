@@ -31,20 +31,18 @@ static enum direction look_at(const struct order *o, const char *array, size_t b
     return down ? DOWN : UP;
 }
 
-static int look_at_part(size_t i, void *context) {
+static void look_at_part(size_t i, void *context) {
     struct look *look = context;
     size_t end = filch__part_begin(look->n - 1, look->parts, i + 1);
     look->directions[i] = (unsigned char)look_at(
         look->order, look->array, filch__part_begin(look->n - 1, look->parts, i), end);
-    return 0;
 }
 
-static int turn_part(size_t i, void *context) {
+static void turn_part(size_t i, void *context) {
     const struct look *look = context;
     size_t size = look->order->size, end = filch__part_begin(look->n / 2, look->parts, i + 1);
     for (size_t at = filch__part_begin(look->n / 2, look->parts, i); at < end; at++)
         swap_elements(look->array + at * size, look->array + (look->n - 1 - at) * size, size);
-    return 0;
 }
 
 int filch__order_try(const struct order *order, char *array, size_t n, bool *in_order) {

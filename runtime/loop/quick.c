@@ -146,10 +146,9 @@ static size_t partition_alone(const struct partition *p, size_t begin, size_t en
     return BY_SIZE(p->range->order->size, partition_of, p, begin, end);
 }
 
-static int partition_part(size_t i, void *context) {
+static void partition_part(size_t i, void *context) {
     struct partition *p = context;
     p->split[i] = partition_alone(p, p->begin[i], p->begin[i + 1]);
-    return 0;
 }
 
 static size_t least(size_t a, size_t b) {
@@ -188,14 +187,13 @@ static size_t walk_next(struct walk *w) {
     return w->at++;
 }
 
-static int exchange_part(size_t i, void *context) {
+static void exchange_part(size_t i, void *context) {
     const struct partition *p = context;
     size_t at = filch__part_begin(p->wrong, PARTS, i),
            end = filch__part_begin(p->wrong, PARTS, i + 1);
-    if (at == end) return 0;
+    if (at == end) return;
     struct walk behind = walk_from(p, true, at), before = walk_from(p, false, at);
     for (; at < end; at++) swap(p->range, walk_next(&behind), walk_next(&before));
-    return 0;
 }
 
 static int partition_together(struct partition *p) {

@@ -83,7 +83,7 @@ static int sort_buckets(void *arg, void *result) {
 
 /* Elements in order ------------------------------------------------------------------------------------ */
 
-static int turn_part(size_t i, void *context) {
+static void turn_part(size_t i, void *context) {
     const struct level *level = context;
     size_t n = level->range.n, end = filch__part_begin(n / 2, level->part_count, i + 1);
     key *data = level->range.data;
@@ -92,10 +92,9 @@ static int turn_part(size_t i, void *context) {
         data[at] = data[n - 1 - at];
         data[n - 1 - at] = k;
     }
-    return 0;
 }
 
-static int deliver_part(size_t i, void *context) {
+static void deliver_part(size_t i, void *context) {
     const struct level *level = context;
     struct part *part = &level->parts[i];
     struct range range = level->range;
@@ -103,7 +102,6 @@ static int deliver_part(size_t i, void *context) {
                            part->end - part->begin, range.stay},
             level->out);
     part->delivered = true;
-    return 0;
 }
 
 /* The elements rise, or fall, from the first to the last. */

@@ -15,7 +15,7 @@ enum { SMALL_VALUE = 64 };
 struct loop {
     const filch_reduction *reduction;
     int64_t grain;
-    int code; /* of the first part that failed */
+    struct filch__loop_error error; /* of the first part that failed */
 };
 
 struct part {
@@ -35,7 +35,7 @@ static int run_part(void *arg, void *result) {
 }
 
 static void add_upper(struct loop *l, void *value, const void *upper) {
-    if (load_acquire(&l->code) == 0) /* E2 <- E1 */
+    if (load_acquire(&l->error.code) == 0) /* E2 <- E1 */
         l->reduction->combine(value, upper, l->reduction->context);
 }
 
@@ -52,7 +52,7 @@ static noinline void split(struct loop *l, int64_t begin, int64_t end, void *val
 static inline bool run_chunk(struct loop *l, int64_t begin, int64_t end, void *value) {
     int rc = l->reduction->body(begin, end, l->reduction->context, value);
     if (likely(rc == 0)) return true;
-    filch__loop_fail(&l->code, filch_frame_code(rc));
+    filch__loop_fail(&l->error, filch_frame_code(rc));
     return false;
 }
 
@@ -73,7 +73,7 @@ static inline bool run_before_rest(struct loop *l, int64_t begin, int64_t middle
 /* `place`: for the value of another part; NULL: there is none, and the range is not split. */
 static void run_range_in(struct loop *l, int64_t begin, int64_t end, void *value, void *place) {
     struct filch__chunk chunk = filch__chunk_begin(l->grain);
-    while (begin < end && !filch__loop_is_over(&l->code)) {
+    while (begin < end && !filch__loop_is_over(&l->error)) {
         int64_t left = end - begin;
         if (left > filch__chunk_least(&chunk) && filch__split_is_wanted() && place != NULL) {
             split(l, begin, end, value, place);
@@ -104,8 +104,7 @@ static int run_loop(void *arg, void *result) {
     struct part *all = arg;
     (void)result;
     (void)run_part(all, NULL);
-    int code = load_acquire(&all->loop->code); /* E2 <- E1 */
-    return code == 0 && filch_cancel_requested() ? FILCH_ECANCELED : code;
+    return filch__loop_end(&all->loop->error);
 }
 
 int filch__reduction_check(const char *call, const filch_reduction *r) {
@@ -135,7 +134,7 @@ int filch_parallel_reduce(filch_executor *executor, int64_t begin, int64_t end, 
     if (value == NULL)
         return filch__error(FILCH_ENOMEM, "filch_parallel_reduce: there is no memory for %zu bytes",
                             reduction->size);
-    struct loop loop = {reduction, grain, 0};
+    struct loop loop = {reduction, grain, {0, NULL}};
     struct part all = {&loop, begin, end, value};
     rc = filch_run(executor, run_loop, &all, NULL);
     if (rc == 0) memcpy(result, value, reduction->size);

@@ -2,7 +2,8 @@
  *
  * Flow     for.c and reduce.c: while there is something left, split if somebody is hungry, else run a chunk.
  * Source   lazy binary splitting: Tzannes et al., PPoPP 2010.
- * State    code: of the loop; 0 until a part fails, then its code; CAS by whoever fails first. chunk: of who runs a part.
+ * State    error of a loop: code: 0 until a part fails, then its code; CAS by whoever fails first, who then writes the
+ *          text, which is read when all parts have ended. chunk: of who runs a part.
  * Orders
  *   E1 cas_acq_rel code (fail) -> E2 load_acquire code (look): the first error
  * Not here: who is hungry (thread/lane.h: a worker that finds nothing sets the limit of a lane). */
@@ -80,11 +81,20 @@ static inline int64_t filch__split_middle(int64_t begin, int64_t end, int64_t gr
     return begin + (half == 0 ? 1 : half);
 }
 
-/* A part has failed: the first code stays. */
-void filch__loop_fail(int *code, int failed);
+/* How a loop has failed. */
+struct filch__loop_error {
+    int code;
+    char *text; /* what filch_fail was given; owned; NULL: none */
+};
+
+/* A part has failed: the first code stays, with the text of the task that runs the part. */
+void filch__loop_fail(struct filch__loop_error *error, int failed);
+/* All parts have ended, and the caller runs in the loop's task: the loop's code, whose text the task now has, whatever
+ * its parts have left there. */
+int filch__loop_end(struct filch__loop_error *error);
 /* Shall no part begin any more? */
-static inline bool filch__loop_is_over(const int *code) {
-    return load_acquire(code) != 0 || filch_cancel_requested(); /* E2 <- E1 */
+static inline bool filch__loop_is_over(const struct filch__loop_error *error) {
+    return load_acquire(&error->code) != 0 || filch_cancel_requested(); /* E2 <- E1 */
 }
 
 /* Checks what all loops share; 0, or FILCH_EINVAL with a text that names the call. */

@@ -4,11 +4,14 @@
  * have. */
 #include "os/child.h"
 
+#include "os/fault.h"
+#include "os/memory.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -67,6 +70,22 @@ bool filch__limit_is_known(int resource) {
 
 bool filch__fd_is_open(int fd) {
     return fcntl(fd, F_GETFD) >= 0;
+}
+
+int filch__fd_duplicate(int fd) {
+    if (filch__fault(FILCH__FAULT_FD)) {
+        errno = EMFILE;
+        return -1;
+    }
+    return fcntl(fd, F_DUPFD_CLOEXEC, 3);
+}
+
+char *filch__directory_path(const char *path) {
+    char *resolved = realpath(path, NULL);
+    char *own = resolved == NULL ? NULL : filch__alloc(strlen(resolved) + 1);
+    if (own != NULL) strcpy(own, resolved);
+    free(resolved);
+    return own;
 }
 
 bool filch__directory_is_there(const char *path) {

@@ -17,6 +17,10 @@ bool filch__limit_is_known(int resource);
 /* Is the descriptor open; can the directory be entered? */
 bool filch__fd_is_open(int fd);
 bool filch__directory_is_there(const char *path);
+/* Another descriptor of the same file, above 2, closed on exec; -1 and errno. */
+int filch__fd_duplicate(int fd);
+/* The absolute path of a directory, in memory of its own (filch__free); NULL: there is none, or no memory. */
+char *filch__directory_path(const char *path);
 /* Sets a limit of this process (UINT64_MAX: none). Returns 0 or an errno. */
 int filch__limit_set(int resource, uint64_t soft, uint64_t hard);
 /* The descriptor is not passed on by exec. Returns 0 or an errno. */

@@ -186,8 +186,18 @@ void filch__process_kill(int pid, int signal) {
     errno = saved;
 }
 
+void filch__process_kill_watched(int watch, int signal) {
+    int saved = errno;
+    syscall(SYS_pidfd_send_signal, watch, signal, NULL, 0);
+    errno = saved;
+}
+
 int filch__process_id(void) {
     return getpid();
+}
+
+int filch__process_parent(void) {
+    return getppid();
 }
 
 void filch__process_end_describe(const struct filch__process_end *end, char *text, size_t size) {

@@ -36,7 +36,11 @@ int filch__process_fork(void);
 /* In the child: SIGKILL comes when the parent `parent` ends; if that has ended already, the process ends at once. */
 void filch__process_die_with(int parent);
 void filch__process_kill(int pid, int signal);
+/* The process of a descriptor of filch__process_watch, whose pid may be another one's by now. */
+void filch__process_kill_watched(int watch, int signal);
 int filch__process_id(void);
+/* Of the parent; another one's once that has ended. */
+int filch__process_parent(void);
 
 /* "was killed by signal 11 (Segmentation fault)", "ended with exit code 3", as text. */
 void filch__process_end_describe(const struct filch__process_end *end, char *text, size_t size);

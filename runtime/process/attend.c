@@ -1,4 +1,4 @@
-/* process/attend.c: what future.c asks of a room whose workers are processes: to cancel what is posted, to look whether it
+/* process/attend.c: what future.c and await.c ask of a room whose workers are processes: to cancel what is posted, to look whether it
  * runs, to pass on a request, and to wait.
  *
  * A thread that is no worker waits by doing the desk's work itself: it is the one who wants the result. The first one that comes

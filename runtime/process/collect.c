@@ -169,6 +169,7 @@ static const char *end_task(struct filch__processes *p, struct filch__seat *s,
     s->done++;
     count_own(&p->completed, 1);
     p->pause = 0;
+    p->zygote_deaths = 0;
     filch__end_future(p, ended, f);
     return NULL;
 }

@@ -2,7 +2,7 @@
  *
  * Flow     the zygote's packets, and what threads of the program ask -> notices -> here.
  * Policy   a start that dies counts; EARLY_DEATHS of them in a row break the executor. After a death without a task done since
- *          the last one, the next start waits, each time longer.
+ *          the last one, the next start waits, each time longer. The zygote's own death is one, however many workers it had.
  * All of it at the desk. */
 #include "os/clock.h"
 #include "os/memory.h"
@@ -51,6 +51,7 @@ static char *describe_task(filch_future *f, const char *end) {
 static void end_running(struct filch__processes *p, filch_future *f, const char *end, int pid,
                         struct filch__ended *ended) {
     struct filch__extra *extra = filch__future_extra(f);
+    p->zygote_deaths = 0;
     filch__future_started(f);
     if (state_life(state_look(&f->state)) != LIFE_RUNNING) {
         filch__future_drop(f); /* the worker has written what is not so, into its claims */
@@ -81,24 +82,28 @@ static void end_tickets(struct filch__processes *p, struct filch__seat *s, const
     }
 }
 
-static void pause_starts(struct filch__processes *p, const struct filch__seat *s, bool early) {
-    if (s->done != 0 && !early) {
-        p->pause = 0;
-        return;
-    }
+static void pause_starts(struct filch__processes *p) {
     if (p->pause != 0) p->next_start = filch__deadline(p->pause);
     p->pause = p->pause == 0 ? PAUSE_FIRST : p->pause < PAUSE_MOST / 2 ? 2 * p->pause : PAUSE_MOST;
 }
 
-static void end_life(struct filch__processes *p, struct filch__seat *s,
-                     const struct filch__packet *packet, struct filch__ended *ended) {
-    /* D1: what it has published counts. */
+/* D1: what it has published counts. */
+static void collect_rest(struct filch__processes *p, struct filch__seat *s,
+                         struct filch__ended *ended) {
     while (s->life != SEAT_DOOMED && filch__channel_has_up(s->channel))
         filch__collect(p, s, ended, CHANNEL_RING / sizeof(struct filch__message));
+}
+
+static void end_life(struct filch__processes *p, struct filch__seat *s,
+                     const struct filch__packet *packet, struct filch__ended *ended) {
+    collect_rest(p, s, ended);
     bool early = s->life == SEAT_STARTING, own = s->life == SEAT_DOOMED || s->life == SEAT_RETIRING;
     char *end = describe_end(s, packet);
     end_tickets(p, s, end, packet->pid, ended);
-    if (!own) pause_starts(p, s, early);
+    if (!own && s->done != 0 && !early)
+        p->pause = 0;
+    else if (!own)
+        pause_starts(p);
     if (early && ++p->early_deaths >= EARLY_DEATHS)
         filch__death_break(
             p, filch__text(
@@ -110,18 +115,30 @@ static void end_life(struct filch__processes *p, struct filch__seat *s,
 
 /* Notices ------------------------------------------------------------------------------------------ */
 
-static void lose_zygote(struct filch__processes *p, struct filch__ended *ended) {
-    if (p->zygote_gone) return;
-    p->zygote_gone = true;
-    filch__death_break(
-        p, filch__text("the executor broke: its zygote, process %d, has ended", p->zygote_pid));
-    for (uint32_t i = 0; i < p->seats_used; i++) {
-        struct filch__seat *s = &p->seats[i];
-        struct filch__packet packet = {.pid = s->pid, .code = CLD_KILLED, .number = 9};
-        if (s->life == SEAT_VACANT) continue;
-        if (s->fault == NULL) s->fault = filch__text("with its zygote");
-        end_life(p, s, &packet, ended);
-    }
+/* The worker was killed with its zygote: nobody says so, and it is no death of its own. */
+static void end_with_zygote(struct filch__processes *p, struct filch__seat *s,
+                            struct filch__ended *ended) {
+    collect_rest(p, s, ended);
+    struct filch__packet packet = {.pid = s->pid, .code = CLD_KILLED, .number = 9};
+    if (s->fault == NULL) s->fault = filch__text("with its zygote");
+    char *end = describe_end(s, &packet);
+    end_tickets(p, s, end, packet.pid, ended);
+    filch__free(end);
+    filch__hire_vacate(p, s);
+}
+
+/* Z2. */
+static void lose_zygote(struct filch__processes *p, const struct filch__packet *packet,
+                        struct filch__ended *ended) {
+    p->zygote = ZYGOTE_GONE;
+    for (uint32_t i = 0; i < p->seats_used; i++)
+        if (p->seats[i].life != SEAT_VACANT) end_with_zygote(p, &p->seats[i], ended);
+    pause_starts(p);
+    if (++p->zygote_deaths >= EARLY_DEATHS)
+        filch__death_break(
+            p, filch__text("the executor broke: %d zygotes in a row ended, and no task has run "
+                           "meanwhile; the last: %s",
+                           EARLY_DEATHS, packet->text));
 }
 
 /* No process could be made. That is not the fault of what it would have run. */
@@ -151,7 +168,8 @@ static struct filch__seat *seat_of(struct filch__processes *p, const struct filc
 void filch__death_notice(struct filch__processes *p, const struct filch__packet *packet,
                          struct filch__ended *ended) {
     struct filch__seat *s;
-    if (packet->kind == NOTICE_ZYGOTE_GONE) lose_zygote(p, ended);
+    if (packet->kind == NOTICE_ZYGOTE_GONE) lose_zygote(p, packet, ended);
+    if (packet->kind == NOTICE_ZYGOTE_SERVES) p->zygote = ZYGOTE_SERVES;
     if (packet->kind == NOTICE_KILL_ALL) kill_all(p);
     if ((s = seat_of(p, packet)) == NULL) return;
     switch (packet->kind) {

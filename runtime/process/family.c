@@ -373,11 +373,23 @@ static void await_child(struct filch__processes *p, struct filch__seat *s, struc
     if (!post_on_top(p, s, f)) filch__line_push_front(&p->queue, &f->link);
 }
 
+/* Of the wait that is about to be the innermost. */
+static void set_closed(struct filch__seat *s, bool closed) {
+    uint64_t bit = UINT64_C(1) << s->waits % 64;
+    s->closed[s->waits / 64] = (s->closed[s->waits / 64] & ~bit) | (closed ? bit : 0);
+}
+
+/* May tasks that the innermost wait is not for run on top of it? */
+static bool is_open(const struct filch__seat *s) {
+    uint32_t wait = s->waits - 1;
+    return (s->closed[wait / 64] >> wait % 64 & 1) == 0;
+}
+
 static void begin_wait(struct filch__processes *p, struct filch__seat *s,
                        const struct filch__message_child *m) {
     struct filch__child *c = m->child == 0 ? NULL : find_child(s, m->child);
+    set_closed(s, (m->flags & (AWAIT_ISOLATED | AWAIT_LOW)) != 0);
     s->waits++;
-    s->isolated = (m->flags & AWAIT_ISOLATED) != 0;
     filch__dispatch_take_back(p, s, CHANNEL_TICKETS);
     if (begin_or_kill(p, s, MESSAGE_AWAIT_OK, sizeof(struct filch__message)) == NULL) return;
     if (c == NULL) return;
@@ -407,7 +419,7 @@ void filch__family_refuse(struct filch__processes *p) {
 void filch__family_help(struct filch__processes *p) {
     for (uint32_t i = 0; i < p->seats_used && p->queue.first != NULL; i++) {
         struct filch__seat *s = &p->seats[i];
-        if (!filch__seat_is_blocked(s) || s->isolated || s->waits > HELP_DEPTH ||
+        if (!filch__seat_is_blocked(s) || !is_open(s) || s->waits > HELP_DEPTH ||
             s->life != SEAT_SERVING)
             continue;
         struct filch__link *link = p->queue.first;
@@ -438,7 +450,7 @@ const char *filch__family_message(struct filch__processes *p, struct filch__seat
     if (kind == MESSAGE_CANCEL) {
         answer(p, s, m.child, call(p, s, &m));
     } else if (kind == MESSAGE_AWAIT) {
-        if (s->waits >= (uint32_t)CHANNEL_TICKETS * 2) return "too many waits";
+        if (s->waits >= WAITS_MOST) return "too many waits";
         begin_wait(p, s, &m);
     } else {
         if (s->waits == 0) return "the end of a wait that has not begun";

@@ -102,14 +102,28 @@ void filch__hire_failed(struct filch__processes *p, int error) {
                       error == ENOMEM ? FILCH_ENOMEM : FILCH_EAGAIN); /* V34 -> V35 */
 }
 
+/* Z3. */
+static void want_zygote(struct filch__processes *p) {
+    p->zygote = ZYGOTE_WANTED;
+    store_release(&p->zygote_wanted, 1u); /* V38 -> V39 */
+    filch__manager_wake(p);
+}
+
 bool filch__hire_can(struct filch__processes *p) {
-    if (likely(p->next_start == 0)) return !p->zygote_gone;
-    if (filch__now() < p->next_start) {
-        filch__manager_timer(p, p->next_start);
-        return false;
+    if (unlikely(p->next_start != 0)) {
+        if (filch__now() < p->next_start) {
+            filch__manager_timer(p, p->next_start);
+            return false;
+        }
+        p->next_start = 0;
     }
-    p->next_start = 0;
-    return !p->zygote_gone;
+    if (unlikely(p->zygote == ZYGOTE_GONE)) want_zygote(p);
+    return p->zygote == ZYGOTE_SERVES;
+}
+
+/* The zygote has ended, and the manager will tell the desk of it. */
+static bool is_end_of_zygote(int error) {
+    return error == EPIPE || error == ECONNRESET;
 }
 
 struct filch__seat *filch__hire(struct filch__processes *p) {
@@ -117,7 +131,7 @@ struct filch__seat *filch__hire(struct filch__processes *p) {
     if (s == NULL) return NULL;
     s->number = ++p->number;
     if (!equip(p, s)) {
-        filch__hire_failed(p, errno);
+        if (!is_end_of_zygote(errno)) filch__hire_failed(p, errno);
         return NULL;
     }
     s->life = SEAT_STARTING;

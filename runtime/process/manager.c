@@ -1,7 +1,7 @@
 /* process/manager.c: the thread that sleeps for an executor's workers and its zygote, and runs what is the user's:
  * callbacks, and destructors of arguments.
  *
- * Flow     bell (a worker has published, a thread has something for the manager), socket (the zygote), timer -> the desk; then
+ * Flow     bell (a worker has published, a thread has something for the manager), the zygote (keeper.c), timer -> the desk; then
  *          the chores. A callback that waits for a future runs the same steps (attend.c).
  * Keeps    1. Who has set `listener` to NOBODY names somebody who sleeps, and looks at the rings, before it sleeps itself.
  * Ends     when no worker is left and every future has ended: then it closes what the zygote lives by, and waits for its end. */
@@ -9,14 +9,8 @@
 #include "os/bell.h"
 #include "os/clock.h"
 #include "os/futex.h"
-#include "os/process.h"
-#include "os/socket.h"
 #include "process/pool.h"
-#include <errno.h>
 #include <limits.h>
-
-/* Nanoseconds that a zygote may take to end before it is killed: 5 s. */
-#define ZYGOTE_GRACE 5000000000
 
 /* The executor whose manager the calling thread is. */
 static __thread struct filch__processes *managed;
@@ -33,26 +27,6 @@ void filch__manager_timer(struct filch__processes *p, int64_t time) {
     if (load_relaxed(&p->timer) <= time) return; /* relaxed: the bell orders it */
     store_relaxed(&p->timer, time);              /* relaxed: the same */
     if (managed != p) filch__manager_wake(p);
-}
-
-/* The zygote --------------------------------------------------------------------------------------- */
-
-static void read_socket(struct filch__processes *p) {
-    struct filch__packet packet;
-    for (;;) {
-        int n = 0;
-        long size = filch__socket_receive(p->zygote_socket, &packet, sizeof packet, NULL, &n);
-        if (size == -EAGAIN || size == -EINTR) return;
-        if (size == (long)sizeof packet) {
-            filch__desk_tell(p, &packet);
-            continue;
-        }
-        if (size > 0) continue;
-        packet.kind = NOTICE_ZYGOTE_GONE;
-        filch__desk_tell(p, &packet);
-        p->zygote_watched = false;
-        return;
-    }
 }
 
 /* Sleep -------------------------------------------------------------------------------------------- */
@@ -87,26 +61,28 @@ static void run_chores(struct filch__processes *p) {
 static void work(struct filch__processes *p) {
     unsigned ending = filch__processes_ending(p);
     filch__desk_knock(p);
+    filch__keeper_tend(p);
     run_chores(p);
     if (unlikely((ending & (FIRM_CANCELLING | FIRM_BROKEN)) != 0)) filch__processes_drain(p);
 }
 
 void filch__manager_step(struct filch__processes *p, int64_t deadline) {
-    int fds[2] = {p->manager_bell, p->zygote_watched ? p->zygote_socket : -1};
-    bool ready[2] = {false, false};
+    bool ready[3] = {false, false, false};
     name_sleeper(p);
     work(p);
     if (!filch__stack_is_empty(&p->chores)) return;
     int64_t timer = load_relaxed(&p->timer); /* relaxed: who sets it rings */
     POINT("manager.sleep");
-    filch__fds_wait(fds, 2, ready, timer < deadline ? timer : deadline);
+    int fds[3] = {p->manager_bell, p->zygote_watched ? p->zygote_socket : -1, p->zygote_watch};
+    filch__fds_wait(fds, 3, ready, timer < deadline ? timer : deadline);
     if (ready[0]) {
         store_relaxed(&p->common->listener, (uint32_t)LISTENER_NOBODY); /* relaxed: a hint */
         filch__bell_clear(p->manager_bell);
     }
     if (timer != FILCH_FOREVER && filch__now() >= timer)
         store_relaxed(&p->timer, FILCH_FOREVER); /* relaxed: the desk sets it again, if it must */
-    if (ready[1]) read_socket(p);
+    if (ready[1]) filch__keeper_read(p);
+    if (ready[2]) filch__keeper_bury(p);
     work(p);
 }
 
@@ -118,24 +94,13 @@ static bool is_over(struct filch__processes *p) {
            filch__stack_is_empty(&p->chores);
 }
 
-/* It is nobody's child here: its descriptor says when it has ended. */
-static void end_zygote(struct filch__processes *p) {
-    bool ready;
-    filch__fd_close(p->zygote_socket);
-    p->zygote_socket = -1;
-    if (!filch__fds_wait(&p->zygote_watch, 1, &ready, filch__deadline(ZYGOTE_GRACE)))
-        filch__process_kill(p->zygote_pid, 9);
-    filch__fd_close(p->zygote_watch);
-    p->zygote_watch = -1;
-}
-
 void filch__manager_finish(struct filch__processes *p) {
     uint32_t generation = filch__fork_now();
     while (!is_over(p)) {
         filch__manager_step(p, FILCH_FOREVER);
         if (unlikely(filch__fork_now() != generation)) return; /* a callback has forked */
     }
-    end_zygote(p);
+    filch__keeper_end(p);
     store_release(&p->ended, 1u); /* V21 -> V22 */
     filch__futex_wake(&p->ended, INT_MAX);
 }

@@ -12,6 +12,7 @@
 
 #include "process/module.h"
 #include <stdint.h>
+#include <string.h>
 
 /* Bytes of an argument, a result or a text that stand in the ring itself; goals.md's bound for a copy. */
 enum { MESSAGE_INLINE = 4096 };
@@ -32,6 +33,17 @@ static inline uint64_t filch__message_round(uint64_t size) {
     return (size + 15) & ~UINT64_C(15);
 }
 
+/* What they take of the message itself. */
+static inline size_t filch__bytes_in_line(const struct filch__bytes *bytes) {
+    return bytes->segment != 0 ? 0 : (size_t)filch__message_round(bytes->size);
+}
+/* Puts what stands inline at `to`; returns where the next goes. */
+static inline char *filch__bytes_put(char *to, const void *from, const struct filch__bytes *bytes) {
+    size_t size = filch__bytes_in_line(bytes);
+    if (size != 0) memcpy(to, from, (size_t)bytes->size);
+    return to + size;
+}
+
 enum filch__message_kind {
     /* Down. */
     MESSAGE_TASK = 1, /* struct filch__message_task */
@@ -49,8 +61,7 @@ enum filch__message_kind {
     MESSAGE_RETIRE,  /* no more tasks are taken in this life: revoke what is posted, then QUIT */
     MESSAGE_SUBMIT,  /* struct filch__message_submit */
     MESSAGE_CANCEL,  /* struct filch__message_child: one of enum filch__child_call */
-    /* struct filch__message_child: the task on top waits for that child (0: for something else, or there is no stack
-     * for a task on top); flags: AWAIT_ISOLATED */
+    /* struct filch__message_child: the task on top waits for that child (0: for something else); flags: AWAIT_ISOLATED, AWAIT_LOW */
     MESSAGE_AWAIT,
     MESSAGE_AWAKE /* that wait is over */
 };
@@ -167,6 +178,8 @@ enum filch__packet_kind {
     PACKET_FAILED,     /* slot, life, number: errno of fork */
     PACKET_DIED        /* slot, life, pid, code, number: si_code and si_status of waitid */
 };
+/* Bytes of a packet's text, with the final 0. */
+enum { ZYGOTE_TEXT = 228 };
 struct filch__packet {
     uint32_t kind;
     uint32_t slot;
@@ -174,7 +187,7 @@ struct filch__packet {
     int32_t pid;
     int32_t code;
     int32_t number;
-    char text[228];
+    char text[ZYGOTE_TEXT];
 };
 _Static_assert(sizeof(struct filch__packet) == 256, "one packet");
 

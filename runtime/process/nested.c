@@ -1,34 +1,17 @@
-/* process/nested.c: children: submit, cancel, and their ends; see nested.h.
+/* process/nested.c: the executor as a task in a worker has it: its object, the table of children, and what the program is asked of them;
+ * see nested.h.
  *
- * Memory   a slab of the main thread's. The table has a reference to the future of each child that is not done; a child of
- *          which nobody wants to know has none.
- *          An argument stays here only if it has a destructor; a large result is never copied: the future keeps the
- *          segment in which it stands. */
+ * Memory   the objects come from a slab of the main thread's. The table has a reference to the future of each child that is not
+ *          done; a child of which nobody wants to know has none.
+ * Not here: how a child is submitted (nested_submit.c), how its end comes (nested_ends.c), waits (nested_wait.c). */
 #include "process/nested.h"
 
 #include "error.h"
-#include "executor_ops.h"
 #include "os/memory.h"
 #include <string.h>
 
-/* A number is its place in the table, and how often that was used: so that a message that comes late names none. */
+/* Of a number: the bits of its place. */
 enum { PLACE_BITS = 24, PLACES_MOST = 1 << PLACE_BITS };
-
-struct place {
-    filch_future *future; /* NULL: free */
-    uint64_t uses;
-    uint32_t next_free;
-};
-
-struct filch__nested {
-    filch_executor base;
-    struct filch__server *server;
-    struct filch__home *home;
-    struct filch__heap *heap;
-    struct place *places;
-    uint32_t room, used, free, busy; /* free: one more than the first free place */
-    uint64_t submitted, completed, detached;
-};
 
 static struct filch__nested nested;
 
@@ -36,7 +19,8 @@ static struct filch__nested nested;
 
 static bool grow(struct filch__nested *n) {
     uint32_t room = n->room == 0 ? 64 : n->room * 2;
-    struct place *places = room > PLACES_MOST ? NULL : filch__alloc_zeroed(room * sizeof *places);
+    struct filch__place *places =
+        room > PLACES_MOST ? NULL : filch__alloc_zeroed(room * sizeof *places);
     if (places == NULL) return false;
     if (n->used != 0) memcpy(places, n->places, n->used * sizeof *places);
     filch__free(n->places);
@@ -45,8 +29,7 @@ static bool grow(struct filch__nested *n) {
     return true;
 }
 
-/* A number for a child, not 0, whose place is still free; 0: no memory. */
-static uint64_t reserve(struct filch__nested *n) {
+uint64_t filch__nested_reserve(struct filch__nested *n) {
     if (n->free == 0) {
         if (n->used == n->room && !grow(n)) return 0;
         n->free = ++n->used;
@@ -54,22 +37,22 @@ static uint64_t reserve(struct filch__nested *n) {
     uint32_t place = n->free - 1;
     return ++n->places[place].uses << PLACE_BITS | place;
 }
-static struct place *place_of(struct filch__nested *n, uint64_t number) {
+static struct filch__place *place_of(struct filch__nested *n, uint64_t number) {
     uint32_t place = (uint32_t)(number % PLACES_MOST);
     if (place >= n->used || n->places[place].uses != number >> PLACE_BITS) return NULL;
     return &n->places[place];
 }
 
-static void enter(struct filch__nested *n, uint64_t number, filch_future *f) {
-    struct place *p = &n->places[number % PLACES_MOST];
+void filch__nested_enter(struct filch__nested *n, uint64_t number, filch_future *f) {
+    struct filch__place *p = &n->places[number % PLACES_MOST];
     n->free = p->next_free;
     n->busy++;
     p->future = f;
+    p->refused = false;
 }
 
-/* Takes it out: the table's reference is the caller's; NULL: there is none of that number. */
-static filch_future *leave(struct filch__nested *n, uint64_t number) {
-    struct place *p = place_of(n, number);
+filch_future *filch__nested_leave(struct filch__nested *n, uint64_t number) {
+    struct filch__place *p = place_of(n, number);
     if (p == NULL || p->future == NULL) return NULL;
     filch_future *f = p->future;
     p->future = NULL;
@@ -77,6 +60,18 @@ static filch_future *leave(struct filch__nested *n, uint64_t number) {
     n->free = (uint32_t)(p - n->places) + 1;
     n->busy--;
     return f;
+}
+
+void filch__nested_refuse(struct filch__nested *n, uint64_t number) {
+    struct filch__place *p = place_of(n, number);
+    if (p != NULL && p->future != NULL) p->refused = true;
+}
+
+bool filch__nested_take_refusal(struct filch__nested *n, uint64_t number) {
+    struct filch__place *p = number == 0 ? NULL : place_of(n, number);
+    if (p == NULL || !p->refused) return false;
+    p->refused = false;
+    return true;
 }
 
 bool filch__nested_is_busy(const struct filch__server *s) {
@@ -89,13 +84,12 @@ uint64_t filch__nested_number(const struct filch__server *s, const filch_future 
 
 /* Questions ----------------------------------------------------------------------------------------- */
 
-/* The program's answer. */
-static int await_answer(struct filch__server *s, uint64_t number) {
+int filch__nested_await_answer(struct filch__server *s, uint64_t number) {
     for (;;) {
         const struct filch__message *m = filch__channel_read_down(&s->channel);
         const struct filch__message_child *said = (const void *)m;
         if (m == NULL) {
-            filch__channel_sleep(&s->channel, s->setup->spin, FILCH_FOREVER);
+            filch__server_sleep(s, FILCH_FOREVER);
         } else if (m->kind == MESSAGE_CHILD_SAID && said->child == number) {
             int code = said->code;
             filch__channel_consume_down(&s->channel);
@@ -111,12 +105,12 @@ static int ask(struct filch__server *s, uint64_t number, enum filch__child_call 
     m->child = number;
     m->flags = (uint32_t)call;
     filch__server_publish(s);
-    return await_answer(s, number);
+    return filch__nested_await_answer(s, number);
 }
 
 /* Only the main thread can ask, and not when the child is done. */
 static bool can_ask(struct filch__server *s, const filch_future *f) {
-    struct place *p = place_of(s->nested, f->ticket);
+    struct filch__place *p = place_of(s->nested, f->ticket);
     return filch__self() == &s->self && p != NULL && p->future == f;
 }
 
@@ -127,7 +121,7 @@ static bool revoke(void *pool, filch_future *f) {
         (void)state_start_posted(&f->state);
         return false;
     }
-    leave(s->nested, f->ticket);
+    filch__nested_leave(s->nested, f->ticket);
     bool revoked = state_cancel_posted(&f->state);
     filch__future_drop(f); /* the caller has another one */
     return revoked;
@@ -154,257 +148,6 @@ static void wake(void *pool) {
 
 static const struct filch__remote remote = {
     .revoke = revoke, .look = look, .request = request, .attend = attend, .wake = wake};
-
-/* Submit -------------------------------------------------------------------------------------------- */
-
-static int no_memory(void) {
-    return filch__error_constant(FILCH_ENOMEM, "submit: there is no memory for the task");
-}
-
-/* Where bytes of a message go: into the arena if they are many. False: no memory. */
-static bool place_bytes(struct filch__server *s, const void *from, size_t size,
-                        struct filch__bytes *bytes) {
-    *bytes = (struct filch__bytes){.size = size};
-    if (size <= MESSAGE_INLINE) return true;
-    void *block = filch__server_block(s, size, false, bytes);
-    if (block == NULL) return false;
-    memcpy(block, from, size);
-    bytes->size = size;
-    return true;
-}
-static char *put(char *to, const void *from, const struct filch__bytes *bytes) {
-    if (bytes->segment != 0) return to;
-    if (bytes->size != 0) memcpy(to, from, bytes->size);
-    return to + filch__message_round(bytes->size);
-}
-static size_t in_line(const struct filch__bytes *bytes) {
-    return bytes->segment != 0 ? 0 : (size_t)filch__message_round(bytes->size);
-}
-
-/* A name is for people: it is cut. */
-static struct filch__bytes name_bytes(const char *name) {
-    size_t size = name == NULL ? 0 : strlen(name);
-    return (struct filch__bytes){.size = size < 256 ? size : 256};
-}
-
-static int send(struct filch__server *s, const filch_task *task, uint64_t number, uint32_t flags) {
-    struct filch__function_name fn;
-    struct filch__bytes arg, name = name_bytes(task->name);
-    int rc = filch__function_name((void (*)(void))task->fn, &fn);
-    if (rc != 0) return rc;
-    if (!place_bytes(s, task->arg, task->arg_size, &arg)) return no_memory();
-    size_t fixed = filch__message_round(sizeof(struct filch__message_submit));
-    struct filch__bytes path = {.size = strlen(fn.path) + 1};
-    struct filch__message_submit *m = filch__server_begin(
-        s, MESSAGE_SUBMIT, fixed + in_line(&path) + in_line(&arg) + in_line(&name));
-    m->child = number;
-    m->result_size = task->result_size;
-    m->offset = fn.offset;
-    m->path_size = (uint32_t)path.size;
-    m->id_size = fn.id_size;
-    memcpy(m->id, fn.id, sizeof m->id);
-    m->flags = flags;
-    m->retries = task->retries;
-    m->arg = arg;
-    m->name = name;
-    put(put(put((char *)m + fixed, fn.path, &path), task->arg, &arg), task->name, &name);
-    filch__server_publish(s);
-    rc = await_answer(s, number);
-    return rc == 0 ? 0 : filch__error(rc, "submit: %s", filch_error_text(rc));
-}
-
-/* What of the task this process keeps. */
-static filch_future *create(struct filch__nested *n, const filch_task *task, uint64_t references) {
-    filch_task kept = *task;
-    if (kept.arg_destroy == NULL) kept.arg_size = 0;
-    if (kept.result_size > MESSAGE_INLINE) kept.result_size = 0; /* it stays where it comes */
-    filch_future *f = filch__future_create(n->heap, &kept, references);
-    if (f != NULL) f->outcome = filch__outcome_of_code(0);
-    return f;
-}
-
-static int refuse(const char *why) {
-    return filch__error(FILCH_ENOTSUP, "submit: %s", why);
-}
-
-static int submit_any(filch_executor *e, const filch_task *task, uint32_t flags,
-                      filch_future **future) {
-    struct filch__nested *n = container_of(e, struct filch__nested, base);
-    struct filch__server *s = n->server;
-    if (filch__self() != &s->self)
-        return refuse("in a worker process only the task's own thread can submit to its executor");
-    if (!s->initialized) return refuse("the initializer of a worker process cannot submit");
-    bool detached = future == NULL && task->arg_destroy == NULL;
-    uint64_t number = reserve(n);
-    filch_future *f = number == 0 || detached ? NULL : create(n, task, future == NULL ? 1 : 2);
-    if (number == 0 || (f == NULL && !detached)) return no_memory();
-    if (f != NULL) {
-        f->ticket = number;
-        (void)state_post(&f->state, 0);
-        enter(n, number, f);
-    }
-    int rc = send(s, task, number, flags | (detached ? SUBMIT_DETACHED : 0));
-    if (rc == 0) {
-        n->submitted++;
-        n->detached += detached;
-        if (future != NULL) *future = f;
-        return 0;
-    }
-    if (f == NULL) return rc;
-    leave(n, number);
-    filch__future_disown_arg(f);
-    (void)state_start_posted(&f->state); /* so that it has an outcome, which is freed with it */
-    filch__future_discard(f);
-    return rc;
-}
-
-static int submit(filch_executor *e, const filch_task *task, filch_future **future) {
-    return submit_any(e, task, 0, future);
-}
-static int submit_chunk(filch_executor *e, const filch_task *task, filch_future **future) {
-    return submit_any(e, task, SUBMIT_CHUNK, future);
-}
-
-static int submit_plain(filch_executor *e, filch_task_fn *fn, const void *arg, size_t arg_size,
-                        size_t result_size, filch_future **future) {
-    filch_task task = FILCH_TASK_INIT;
-    task.fn = fn;
-    task.arg = arg;
-    task.arg_size = arg_size;
-    task.result_size = result_size;
-    return submit(e, &task, future);
-}
-
-/* Ends ---------------------------------------------------------------------------------------------- */
-
-static void release_held(void *held) {
-    filch__held_release(held);
-}
-
-/* A text in memory of its own, or NULL. */
-static char *copy_text(struct filch__server *s, const struct filch__bytes *bytes, const char *at) {
-    struct filch__held *held;
-    const char *text = filch__server_bytes(s, bytes, at, &held);
-    char *copy = text == NULL || bytes->size == 0 ? NULL : filch__alloc(bytes->size + 1);
-    if (copy != NULL) {
-        memcpy(copy, text, bytes->size);
-        copy[bytes->size] = '\0';
-    }
-    if (held != NULL) filch__held_release(held);
-    return copy;
-}
-
-/* What the task wrote as its result, beside what it has allocated. */
-static void copy_beside(struct filch__server *s, filch_future *f,
-                        const struct filch__message_result *m, const char *at) {
-    struct filch__held *held;
-    size_t size;
-    const void *from = filch__server_bytes(s, &m->beside, at, &held);
-    void *result = filch__future_result(f, &size);
-    if (from != NULL && size != 0)
-        memcpy(result, from, size < m->beside.size ? size : m->beside.size);
-    if (held != NULL) filch__held_release(held);
-}
-
-/* A value that is more than the future has room for. False: no memory. */
-static bool keep_record(struct filch__server *s, filch_future *f,
-                        const struct filch__message_result *m, const char *value, char *text) {
-    bool away = m->value.segment != 0;
-    struct filch__outcome *record =
-        filch__alloc(sizeof *record + (away ? 0 : (size_t)m->value.size));
-    if (record == NULL) return false;
-    *record = (struct filch__outcome){.has_data = true,
-                                      .is_result = (m->flags & RESULT_ALLOCATED) == 0,
-                                      .pid = m->pid,
-                                      .text = text,
-                                      .size = m->value.size};
-    if (away) {
-        struct filch__held *held;
-        record->elsewhere = filch__server_bytes(s, &m->value, NULL, &held);
-        if (record->elsewhere == NULL) {
-            filch__free(record);
-            return false;
-        }
-        record->release = release_held;
-        record->held = held;
-    } else if (m->value.size != 0) {
-        memcpy(record->data, value, m->value.size);
-    }
-    f->outcome = (uint64_t)(uintptr_t)record;
-    return true;
-}
-
-static void set_outcome(struct filch__server *s, filch_future *f,
-                        const struct filch__message_result *m, const char *value) {
-    size_t size, inside = in_line(&m->value);
-    char *text = copy_text(s, &m->text, value + inside);
-    if (m->code != 0) {
-        filch__future_set_outcome_of(f, m->code, text, m->pid);
-        return;
-    }
-    if (m->value.segment != 0 || (m->flags & RESULT_ALLOCATED) != 0) {
-        copy_beside(s, f, m, value + inside + in_line(&m->text));
-        if (!keep_record(s, f, m, value, text))
-            filch__future_set_outcome_of(f, FILCH_ENOMEM, text, m->pid);
-        return;
-    }
-    void *result = filch__future_result(f, &size);
-    if (size != 0) memcpy(result, value, size < m->value.size ? size : m->value.size);
-    filch__future_set_outcome_of(f, 0, text, m->pid);
-}
-
-/* The rest, with code of the user: its destructor, its callbacks. */
-static void finish(struct filch__server *s, filch_future *f, bool cancelled) {
-    struct filch__run *run = s->self.run;
-    s->self.run = NULL; /* they are no part of a task */
-    filch__future_destroy_arg(f);
-    s->self.run = run;
-    filch__future_finish(f, cancelled ? LIFE_CANCELLED : LIFE_FINISHED, true, NULL, NULL);
-}
-
-/* Blocks that came with a child of which nobody wants to know. */
-static void drop_bytes(struct filch__server *s, const struct filch__bytes *bytes) {
-    struct filch__held *held;
-    filch__server_bytes(s, bytes, NULL, &held);
-    if (held != NULL) filch__held_release(held);
-}
-
-static void child_done(struct filch__server *s, const struct filch__message *message,
-                       bool in_ring) {
-    const struct filch__message_result *m = (const void *)message;
-    filch_future *f = leave(s->nested, m->generation);
-    bool cancelled = (m->flags & RESULT_CANCELLED) != 0;
-    if (f == NULL) {
-        drop_bytes(s, &m->value);
-        drop_bytes(s, &m->text);
-        drop_bytes(s, &m->beside);
-    } else if (cancelled && state_cancel_posted(&f->state)) {
-        fetch_add_relaxed(&s->nested->home->cancelled, 1); /* relaxed: a statistic */
-        filch__future_set_outcome(f, FILCH_ECANCELED, NULL);
-    } else {
-        cancelled = false;
-        (void)state_start_posted(&f->state);
-        state_move(&f->state, m->worker);
-        set_outcome(s, f, m, (const char *)m + filch__message_round(sizeof *m));
-        s->nested->completed++;
-    }
-    if (in_ring) filch__channel_consume_down(&s->channel);
-    if (f != NULL) finish(s, f, cancelled);
-}
-
-void filch__nested_message(struct filch__server *s, const struct filch__message *message,
-                           bool in_ring) {
-    switch (message->kind) {
-    case MESSAGE_FUNCTION: filch__server_learn(s, message, in_ring); return;
-    case MESSAGE_CHILD_DONE: child_done(s, message, in_ring); return;
-    case MESSAGE_AWAIT_OK: filch__nested_skip(s, NULL); break;
-    case MESSAGE_AWAIT_REFUSED:
-        s->refused = ((const struct filch__message_child *)(const void *)message)->child;
-        break;
-    default: break;
-    }
-    if (in_ring) filch__channel_consume_down(&s->channel);
-}
 
 /* The executor -------------------------------------------------------------------------------------- */
 
@@ -448,9 +191,9 @@ static int worker_limit(filch_executor *e) {
     return container_of(e, struct filch__nested, base)->server->setup->worker_limit;
 }
 
-static const struct filch__executor_ops ops = {.submit = submit,
-                                               .submit_plain = submit_plain,
-                                               .submit_chunk = submit_chunk,
+static const struct filch__executor_ops ops = {.submit = filch__nested_submit,
+                                               .submit_plain = filch__nested_submit_plain,
+                                               .submit_chunk = filch__nested_submit_chunk,
                                                .wait = filch__nested_wait,
                                                .wait_isolated = filch__nested_wait_isolated,
                                                .wait_firm = filch__nested_wait_firm,

@@ -1,8 +1,8 @@
 /* process/nested.h: the executor as a task in a worker sees it: its children.
  *
- * Flow     filch_submit -> nested.c: a future of this process, and SUBMIT to the program, which runs the task like any
- *          other; CHILD_DONE ends the future here. filch_future_result -> nested_wait.c: AWAIT; then messages are read,
- *          the awaited task perhaps run on top of the one that waits; AWAKE.
+ * Flow     filch_submit -> nested_submit.c: a future of this process, and SUBMIT to the program, which runs the task like any
+ *          other; CHILD_DONE -> nested_ends.c: ends the future here. filch_future_result -> nested_wait.c: AWAIT; then messages are
+ *          read, the awaited task perhaps run on top of the one that waits; AWAKE. Cancel: nested.c asks the program.
  * State    all of it is the main thread's: others may look at futures, release them, and sleep until they are done.
  * Keeps    1. While an answer is awaited no code of the user runs; what else comes is put aside, in its order.
  *          2. A task that was posted to run after the one that waits is left alone until it is revoked.
@@ -14,17 +14,60 @@
 #include "future.h"
 #include "process/serve.h"
 
+/* A number is its place in the table, and how often that was used: so that a message that comes late names none. */
+struct filch__place {
+    filch_future *future; /* NULL: free */
+    bool refused;         /* the task that waits for it must not any longer */
+    uint64_t uses;
+    uint32_t next_free;
+};
+
+struct filch__nested {
+    filch_executor base;
+    struct filch__server *server;
+    struct filch__home *home;
+    struct filch__heap *heap;
+    struct filch__place *places;
+    uint32_t room, used, free, busy; /* free: one more than the first free place */
+    uint64_t submitted, completed, detached;
+};
+
+/* nested.c ----------------------------------------------------------------------------------------- */
+
 /* Makes the worker's own object for the executor, as s->self.executor. False: no memory. */
 bool filch__nested_init(struct filch__server *s);
-/* Takes any message but TASK and QUIT. */
-void filch__nested_message(struct filch__server *s, const struct filch__message *message,
-                           bool in_ring);
 /* Is there a child whose end is awaited? */
 bool filch__nested_is_busy(const struct filch__server *s);
 /* The number of a future that is such a child; 0: of another. */
 uint64_t filch__nested_number(const struct filch__server *s, const filch_future *f);
 
-/* nested_wait.c: of the table of operations. */
+/* A number for a child, not 0, whose place is still free; 0: no memory. */
+uint64_t filch__nested_reserve(struct filch__nested *n);
+/* Puts the child of that number, which is the last that was reserved, into the table, with a reference. */
+void filch__nested_enter(struct filch__nested *n, uint64_t number, filch_future *f);
+/* Takes it out: the table's reference is the caller's; NULL: there is none of that number. */
+filch_future *filch__nested_leave(struct filch__nested *n, uint64_t number);
+/* The program has refused the wait for that child: until take_refusal, by the task that waits, which may stand below others. */
+void filch__nested_refuse(struct filch__nested *n, uint64_t number);
+bool filch__nested_take_refusal(struct filch__nested *n, uint64_t number);
+/* The program's answer to SUBMIT or CANCEL. */
+int filch__nested_await_answer(struct filch__server *s, uint64_t number);
+
+/* nested_submit.c: of the table of operations ------------------------------------------------------ */
+
+int filch__nested_submit(filch_executor *e, const filch_task *task, filch_future **future);
+int filch__nested_submit_chunk(filch_executor *e, const filch_task *task, filch_future **future);
+int filch__nested_submit_plain(filch_executor *e, filch_task_fn *fn, const void *arg,
+                               size_t arg_size, size_t result_size, filch_future **future);
+
+/* nested_ends.c ------------------------------------------------------------------------------------ */
+
+/* Takes any message but TASK and QUIT. */
+void filch__nested_message(struct filch__server *s, const struct filch__message *message,
+                           bool in_ring);
+
+/* nested_wait.c: of the table of operations -------------------------------------------------------- */
+
 int filch__nested_wait(struct filch__self *self, filch_future *f, int64_t deadline);
 int filch__nested_wait_isolated(struct filch__self *self, filch_future *f, int64_t deadline);
 int filch__nested_wait_firm(struct filch__self *self, filch_future *f);

@@ -107,7 +107,7 @@ static bool sleep_for(struct filch__server *s, const struct awaited *a, int64_t 
         end = filch__deadline(NAP);
         if (end > deadline) end = deadline;
     }
-    filch__channel_sleep(&s->channel, s->setup->spin, end);
+    filch__server_sleep(s, end);
     return deadline == FILCH_FOREVER || filch__now() < deadline;
 }
 
@@ -130,13 +130,6 @@ static int no_worker_left(void) {
         "and no spare worker could be started: raise max_spares");
 }
 
-/* Has the program refused the wait for that child? */
-static bool is_refused(struct filch__server *s, const struct awaited *a) {
-    if (likely(s->refused == 0) || s->refused != a->child) return false;
-    s->refused = 0;
-    return true;
-}
-
 static int wait_for(struct filch__server *s, const struct awaited *a, int64_t deadline) {
     bool in_time = true, refused = false;
     while (!is_over(a) && step(s)) continue;
@@ -145,7 +138,7 @@ static int wait_for(struct filch__server *s, const struct awaited *a, int64_t de
     bool tell = s->job != NULL;
     uint32_t flags = (a->isolated ? AWAIT_ISOLATED : 0u) | (is_low(s) ? AWAIT_LOW : 0u);
     if (tell) say(s, MESSAGE_AWAIT, a->child, flags);
-    while (!is_over(a) && in_time && !(refused = is_refused(s, a)))
+    while (!is_over(a) && in_time && !(refused = filch__nested_take_refusal(s->nested, a->child)))
         if (!step(s)) in_time = sleep_for(s, a, deadline);
     if (tell) say(s, MESSAGE_AWAKE, a->child, 0);
     if (is_over(a)) return 0;

@@ -254,6 +254,7 @@ static void fill(struct filch__processes *p, const filch_process_options *o) {
     p->base.ops = &ops;
     p->base.generation = filch__fork_now();
     p->common_fd = p->manager_bell = p->attendant_bell = p->zygote_socket = p->zygote_watch = -1;
+    p->origin = (struct filch__origin){-1, -1, -1, NULL, NULL};
     p->max = o->max_workers != 0  ? (uint32_t)o->max_workers
              : cpus > MAX_WORKERS ? MAX_WORKERS
                                   : cpus;
@@ -323,7 +324,7 @@ int filch_process_executor(const filch_process_options *options, filch_executor 
     if (p == NULL) return no_room("the executor");
     fill(p, options);
     rc = equip(p);
-    if (rc == 0) rc = filch__spawn(p, options);
+    if (rc == 0) rc = filch__spawn_first(p, options);
     if (rc == 0) rc = begin(p);
     if (rc != 0) {
         filch__processes_free(p);

@@ -25,6 +25,7 @@
  *   V28 cas_acq_rel cause (break) -> V29 load_acquire cause (refuse): the text
  *   V30 fence_seq_cst (request) <-> V31 fence_seq_cst (post again): of "set REQUESTED, look where it is" and "write where it is, look for REQUESTED", at least one sees the other
  *   V32 fence_seq_cst (go) <-> V33 fence_seq_cst (name): of an attendant that goes and names the manager, and a manager that has seen it and names it, the later word is the attendant's, or the manager sees that it has gone
+ *   V38 store_release zygote_wanted (want) -> V39 load_acquire zygote_wanted (start): nobody sends to the last one's socket any more
  *   V34 store_release start_error (hire) -> V35 load_acquire start_error (submit): why no worker could be started
  * Progress of each part: see its file. */
 #ifndef FILCH_PROCESS_POOL_H
@@ -49,7 +50,7 @@ enum { DESK_HELD = 1, DESK_KNOCK = 2 };
 enum { DEPTH = 48 };
 /* Bytes of large arguments that are posted to a busy worker at most: 8 MiB. */
 #define DEPTH_BYTES ((size_t)8 << 20)
-/* Starts that fail in a row until the executor breaks. */
+/* Starts of workers, or of zygotes, that fail in a row until the executor breaks. */
 enum { EARLY_DEATHS = 5 };
 /* Nanoseconds until the next start after a death without a task done: at first, and at most. */
 #define PAUSE_FIRST 10000000
@@ -67,6 +68,9 @@ struct filch__posting {
     bool on_top;          /* of a task that waits */
     size_t bytes;         /* of its argument in the arena */
 };
+
+/* Waits inside each other in a worker at most. */
+enum { WAITS_MOST = 2 * CHANNEL_TICKETS };
 
 enum filch__seat_life {
     SEAT_VACANT,
@@ -95,8 +99,10 @@ struct filch__seat {
     uint32_t numbers_room, numbers_used;
     struct filch__child **children; /* by their numbers; family.h */
     uint32_t children_room;
-    uint32_t waits, on_top;     /* of its tasks; and tasks on top of those that wait */
-    bool isolated;              /* the innermost wait wants nothing but its child on top */
+    uint32_t waits, on_top; /* of its tasks; and tasks on top of those that wait */
+    uint64_t closed
+        [WAITS_MOST /
+         64]; /* a bit for each wait, outermost first: nothing but its child on top, or nothing at all */
     struct filch__later *later; /* messages for which the ring had no room */
     bool begun;                 /* something stands in the down ring that is not published */
     char *fault;                /* why it was killed; owned; or NULL */
@@ -109,7 +115,26 @@ struct filch__notice {
     struct filch__packet packet;
 };
 /* Kinds beyond those of packets. */
-enum { NOTICE_ZYGOTE_GONE = 1000, NOTICE_KILL_ALL, NOTICE_KILL_LATER };
+enum {
+    NOTICE_ZYGOTE_GONE = 1000, /* `text`: what is known of why */
+    NOTICE_ZYGOTE_SERVES,
+    NOTICE_KILL_ALL,
+    NOTICE_KILL_LATER
+};
+
+/* README.md, Z1 to Z5. */
+enum filch__zygote_life {
+    ZYGOTE_SERVES,
+    ZYGOTE_GONE,
+    ZYGOTE_WANTED /* the manager was asked for one, or has started it */
+};
+
+/* What every zygote of the executor gets: what the options said when it was made. */
+struct filch__origin {
+    int setup, output, error; /* descriptors; -1: none */
+    char *directory;          /* NULL: whichever is the current one */
+    char **environment;
+};
 
 struct filch__functions; /* functions.h */
 
@@ -118,8 +143,8 @@ struct filch__processes {
     /* Constant. */
     struct filch__home *home;
     struct filch__common *common; /* a page */
-    int common_fd, manager_bell, attendant_bell, zygote_socket, zygote_watch;
-    int zygote_pid;
+    int common_fd, manager_bell, attendant_bell;
+    struct filch__origin origin;
     uint32_t max, limit; /* workers that run; and with those that wait */
     int64_t spin, task_timeout;
     pthread_t manager;
@@ -137,16 +162,24 @@ struct filch__processes {
     struct filch__retired *retired; /* channels that visitors may still use */
     uint32_t early_deaths;          /* in a row */
     int64_t pause, next_start;      /* after deaths */
-    bool zygote_gone;
-    bool zygote_watched;                /* the manager's: its socket is open on the other side */
+    enum filch__zygote_life zygote;
+    uint32_t zygote_deaths;             /* in a row; no task has run since */
     uint64_t completed, started, woken; /* statistics */
     int64_t timeout_at;                 /* when to look for tasks that run too long; 0: never */
+    /* The manager's. */
+    int zygote_socket; /* the desk sends to it while the zygote SERVES, and then it is constant */
+    int zygote_watch;  /* readable when it has ended; -1: that is known */
+    int zygote_pid;
+    bool zygote_watched;            /* its socket is open on the other side */
+    int64_t zygote_deadline;        /* until when it must have answered; 0: it has */
+    char zygote_fault[ZYGOTE_TEXT]; /* why it has ended, or will; "": not known */
     /* Any thread's. */
     own_lines struct filch__stack injector;
     own_lines uint32_t desk;
     uint32_t ending;
-    int64_t timer;   /* when the manager is needed at the latest */
-    int start_error; /* why there is no worker; 0: there is one, or none is needed */
+    int64_t timer;          /* when the manager is needed at the latest */
+    int start_error;        /* why there is no worker; 0: there is one, or none is needed */
+    uint32_t zygote_wanted; /* the manager shall start one */
     struct filch__stack notices, chores;
     struct filch__stack orphans; /* children that a drain has ended */
     uint32_t unfinished;         /* futures that have ended and are not finished yet */
@@ -251,7 +284,8 @@ void filch__dispatch_quit(struct filch__processes *p, struct filch__seat *s);
 
 /* At the desk: hire.c ------------------------------------------------------------------------------ */
 
-/* Not in a pause after deaths, which the manager's timer ends? */
+/* Can a worker be started: not in a pause after deaths, which the manager's timer ends, and there is a zygote? If there is
+ * none, the manager is asked for one. */
 bool filch__hire_can(struct filch__processes *p);
 /* Starts a worker in a vacant seat; NULL: that is not possible now. */
 struct filch__seat *filch__hire(struct filch__processes *p);
@@ -294,16 +328,34 @@ void filch__manager_finish(struct filch__processes *p);
 /* The manager is needed at that time. At the desk. */
 void filch__manager_timer(struct filch__processes *p, int64_t time);
 
-/* attend.c: what future.c asks --------------------------------------------------------------------- */
+/* attend.c: what future.c and await.c ask --------------------------------------------------------------- */
 
 extern const struct filch__remote filch__processes_remote;
 /* How many workers sleep. */
 uint32_t filch__attend_sleepers(struct filch__processes *p);
 
+/* keeper.c: in the manager ------------------------------------------------------------------------- */
+
+/* Something came from the zygote. */
+void filch__keeper_read(struct filch__processes *p);
+/* It has ended (Z1). */
+void filch__keeper_bury(struct filch__processes *p);
+/* Starts the next one, if the desk wants it (Z4); kills one that has not answered in time. */
+void filch__keeper_tend(struct filch__processes *p);
+/* No worker is left: ends it, and forgets how it was started. */
+void filch__keeper_end(struct filch__processes *p);
+
 /* spawn.c ------------------------------------------------------------------------------------------ */
 
-/* Starts the zygote and waits for its answer. 0, or a code with its text. */
-int filch__spawn(struct filch__processes *p, const filch_process_options *options);
+/* Nanoseconds that the zygote may take until it answers, preload included: 10 s. */
+#define ZYGOTE_PATIENCE 10000000000
+
+/* Keeps what the options say, starts the first zygote, and waits for its answer. 0, or a code with its text. */
+int filch__spawn_first(struct filch__processes *p, const filch_process_options *options);
+/* Starts a zygote: its socket, pid and watch are new; the watch is -1 if it has ended already. 0, or a code with its text. */
+int filch__spawn(struct filch__processes *p);
+/* Gives back what was kept. */
+void filch__spawn_forget(struct filch__processes *p);
 
 /* shutdown.c --------------------------------------------------------------------------------------- */
 

@@ -1,8 +1,9 @@
 /* process/serve.c: a worker's life: it reads what the program has posted, until it is told to quit.
  *
  * Flow     zygote.c -> filch__serve: limits, initializer, READY; then read, do, sleep. Tasks: work.c. Messages of children
- *          that its tasks have submitted: nested.c.
- * Ends     by QUIT, with status 0 and as exit() does it; by whatever a task does to it; by SIGKILL when the zygote ends.
+ *          that its tasks have submitted: nested_ends.c.
+ * Ends     by QUIT, with status 0 and as exit() does it; by whatever a task does to it; by SIGKILL when the zygote ends, or by itself when it
+ *          sees that, in a sleep.
  * Retires  when it has run max_tasks, or is larger than memory_limit after a task: says so, and then takes none. What has
  *          been posted by then is revoked by the program, or ended by the worker's death. */
 #include "process/serve.h"
@@ -39,6 +40,21 @@ void filch__server_nap(int round) {
     filch__futex_wait(&nobody, 0, filch__deadline(nap));
 }
 
+/* Nobody reads what it sends any more. The kernel kills it then, unless a task, or the initializer, has made it another user's. */
+static void end_with_zygote(const struct filch__server *s) {
+    if (unlikely(filch__process_parent() != s->zygote)) filch__process_exit_at_once(1);
+}
+
+static void nap(const struct filch__server *s, int round) {
+    filch__server_nap(round);
+    end_with_zygote(s);
+}
+
+void filch__server_sleep(struct filch__server *s, int64_t deadline) {
+    filch__channel_sleep(&s->channel, s->setup->spin, deadline);
+    if (filch__channel_read_down(&s->channel) == NULL) end_with_zygote(s);
+}
+
 static void ring(struct filch__server *s) {
     enum filch__listener who = filch__listener(s->common);
     if (who != LISTENER_NOBODY)
@@ -53,7 +69,7 @@ void filch__server_publish(struct filch__server *s) {
 void *filch__server_begin(struct filch__server *s, enum filch__message_kind kind, size_t size) {
     struct filch__message *m;
     for (int round = 0; (m = filch__channel_begin_up(&s->channel, kind, size)) == NULL; round++)
-        filch__server_nap(round);
+        nap(s, round);
     memset(m + 1, 0, size - sizeof *m);
     return m;
 }
@@ -65,13 +81,8 @@ void *filch__server_block(struct filch__server *s, size_t size, bool zeroed,
     for (int round = 0;
          (block = filch__arena_alloc(s->arena, size, zeroed, bytes)) == NULL && errno == EAGAIN;
          round++)
-        filch__server_nap(round);
+        nap(s, round);
     return block;
-}
-
-/* What it takes of a message. */
-static size_t inline_size(const struct filch__bytes *bytes) {
-    return bytes->segment != 0 ? 0 : (size_t)filch__message_round(bytes->size);
 }
 
 /* A text that is too long for a ring goes to the arena; if that is not possible it is cut. */
@@ -87,13 +98,6 @@ static void place_text(struct filch__server *s, const char *text, struct filch__
     bytes->size = block != NULL ? size : MESSAGE_INLINE;
 }
 
-/* Puts what stands inline behind `to`; returns where the next goes. */
-static char *put(char *to, const void *from, const struct filch__bytes *bytes) {
-    size_t size = inline_size(bytes);
-    if (size != 0) memcpy(to, from, bytes->size);
-    return to + size;
-}
-
 void filch__server_send(struct filch__server *s, enum filch__message_kind kind,
                         struct filch__message_result *result, const void *value, const char *text,
                         const void *beside) {
@@ -102,13 +106,14 @@ void filch__server_send(struct filch__server *s, enum filch__message_kind kind,
     place_text(s, text, &result->text);
     size_t fixed = filch__message_round(sizeof *result);
     char *to = filch__server_begin(s, kind,
-                                   fixed + inline_size(&result->value) +
-                                       inline_size(&result->text) + inline_size(&result->beside));
+                                   fixed + filch__bytes_in_line(&result->value) +
+                                       filch__bytes_in_line(&result->text) +
+                                       filch__bytes_in_line(&result->beside));
     memcpy(to + sizeof result->head, (char *)result + sizeof result->head,
            sizeof *result - sizeof result->head);
-    to = put(to + fixed, value, &result->value);
-    to = put(to, text, &result->text);
-    put(to, beside, &result->beside);
+    to = filch__bytes_put(to + fixed, value, &result->value);
+    to = filch__bytes_put(to, text, &result->text);
+    filch__bytes_put(to, beside, &result->beside);
     filch__server_publish(s);
 }
 
@@ -222,7 +227,7 @@ static _Noreturn void live(struct filch__server *s) {
         else if ((m = filch__channel_read_down(&s->channel)) != NULL)
             handle(s, m, true);
         else
-            filch__channel_sleep(&s->channel, s->setup->spin, FILCH_FOREVER);
+            filch__server_sleep(s, FILCH_FOREVER);
     }
 }
 
@@ -292,6 +297,7 @@ _Noreturn void filch__serve(uint32_t slot, const int *fds, const struct filch__s
     s->setup = setup;
     s->self.index = (int)slot;
     s->pid = filch__process_id();
+    s->zygote = filch__process_parent();
     s->manager_bell = fds[START_BELL_MANAGER];
     s->attendant_bell = fds[START_BELL_ATTENDANT];
     set_up(s, fds);

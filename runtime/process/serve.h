@@ -49,7 +49,7 @@ struct filch__nested; /* nested.c */
 
 struct filch__server {
     struct filch__self self;
-    int pid; /* its own: a system call each time */
+    int pid, zygote; /* its own, and its parent's: a system call each time */
     struct filch__channel channel;
     struct filch__arena *arena;
     struct filch__arena_view *view;
@@ -63,7 +63,6 @@ struct filch__server {
     struct filch__nested *nested;
     struct filch__job *job; /* the one on top of the stack, or NULL */
     uint64_t tasks;
-    uint64_t refused; /* number of the child for which a task must not wait any longer; or 0 */
     bool initialized, retiring;
     uintptr_t stack_floor; /* below it no task is run on top */
 };
@@ -87,6 +86,8 @@ void filch__server_keep(struct filch__server *s, const struct filch__message *me
 /* Takes the name of a function. */
 void filch__server_learn(struct filch__server *s, const struct filch__message *message,
                          bool in_ring);
+/* Sleeps until there is something to read, or spuriously; ends the process if the zygote has ended. */
+void filch__server_sleep(struct filch__server *s, int64_t deadline);
 /* A short sleep, in which nothing can be missed. */
 void filch__server_nap(int round);
 

@@ -200,6 +200,7 @@ void filch__processes_free(struct filch__processes *p) {
     filch__fd_close(p->attendant_bell);
     filch__fd_close(p->zygote_socket);
     filch__fd_close(p->zygote_watch);
+    filch__spawn_forget(p);
     filch__functions_destroy(p->functions);
     filch__free(p->cause);
     filch__free(p->seats);

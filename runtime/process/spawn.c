@@ -1,10 +1,12 @@
 /* process/spawn.c: the start of the zygote.
  *
- * Flow     filch_process_executor -> filch__spawn: the options into a file, the program once more with ZYGOTE_VARIABLE in its
- *          environment, SETUP; then HELLO is waited for.
+ * Flow     filch_process_executor -> spawn_first: what the options say is kept: the numbers in a file, the environment with
+ *          ZYGOTE_VARIABLE, directory, output. Then spawn: a socket with SETUP in it, the program once more; and HELLO is waited
+ *          for. keeper.c -> spawn: the same for each next one, and HELLO comes when it comes.
  * Source   the program is started by its path /proc/self/exe, so that it is the same one after a rename or chdir. */
 #include "error.h"
 #include "os/bell.h"
+#include "os/child.h"
 #include "os/clock.h"
 #include "os/memory.h"
 #include "os/process.h"
@@ -15,9 +17,6 @@
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
-
-/* Nanoseconds that the zygote may take until it answers, preload included: 10 s. */
-#define PATIENCE 10000000000
 
 /* The file ----------------------------------------------------------------------------------------- */
 
@@ -64,17 +63,16 @@ static int no_memory(const char *what) {
 }
 
 /* The options, in a file of their own. */
-static int make_setup(const struct filch__processes *p, const filch_process_options *o, int *fd) {
+static int keep_setup(struct filch__processes *p, const filch_process_options *o) {
     size_t size = setup_size(o);
-    int error = filch__shm_create("filch-setup", size, fd);
+    int error = filch__shm_create("filch-setup", size, &p->origin.setup);
     if (error != 0) {
         errno = error;
         return no_memory("the options");
     }
-    struct filch__setup *setup = filch__shm_map(*fd, 0, size, true, NULL);
+    struct filch__setup *setup = filch__shm_map(p->origin.setup, 0, size, true, NULL);
     int rc = setup == NULL ? no_memory("the options") : fill_setup(p, o, setup);
     if (setup != NULL) filch__unmap(setup, size);
-    if (rc != 0) filch__fd_close(*fd);
     return rc;
 }
 
@@ -86,16 +84,20 @@ static bool is_variable(const char *line) {
     return strncmp(line, ZYGOTE_VARIABLE, VARIABLE_LENGTH) == 0 && line[VARIABLE_LENGTH] == '=';
 }
 
-/* The lines with ours at the end; only the array is new. NULL: no memory. */
-static char **make_environment(const char *const *lines) {
+/* The lines with ours at the end: an array and what it points to, in one block. NULL: no memory. */
+static char **copy_environment(const char *const *lines) {
     static char own[] = ZYGOTE_VARIABLE "=3";
-    size_t n = 0, used = 0;
+    size_t n = 0, used = 0, bytes = 0;
     if (lines == NULL) lines = (const char *const *)environ;
-    while (lines != NULL && lines[n] != NULL) n++;
-    char **all = filch__alloc((n + 2) * sizeof *all);
+    for (; lines != NULL && lines[n] != NULL; n++) bytes += strlen(lines[n]) + 1;
+    char **all = filch__alloc((n + 2) * sizeof *all + bytes);
     if (all == NULL) return NULL;
-    for (size_t i = 0; i < n; i++)
-        if (!is_variable(lines[i])) all[used++] = (char *)(uintptr_t)lines[i];
+    char *text = (char *)(all + n + 2);
+    for (size_t i = 0; i < n; i++) {
+        if (is_variable(lines[i])) continue;
+        all[used++] = text;
+        text = stpcpy(text, lines[i]) + 1;
+    }
     all[used++] = own;
     all[used] = NULL;
     return all;
@@ -109,20 +111,26 @@ static int start_failed(int error) {
                         strerror(error));
 }
 
-static int start(struct filch__processes *p, const filch_process_options *o, int theirs) {
+/* The current directory may be one that cannot be entered again. */
+static bool is_current(const char *directory) {
+    char *current = filch__directory_path(".");
+    bool same = current != NULL && strcmp(current, directory) == 0;
+    filch__free(current);
+    return same;
+}
+
+static int start(struct filch__processes *p, int theirs) {
     static char name[] = "filch-zygote";
     char *argv[] = {name, NULL};
-    int fds[ZYGOTE_SOCKET + 1] = {-1, o->output != 0 ? o->output : 1, o->error != 0 ? o->error : 2,
-                                  theirs};
-    char **environment = make_environment(o->environment);
-    if (environment == NULL) return start_failed(ENOMEM);
+    int fds[ZYGOTE_SOCKET + 1] = {-1, p->origin.output, p->origin.error, theirs};
+    const char *directory = p->origin.directory;
+    if (directory != NULL && is_current(directory)) directory = NULL;
     struct filch__start how = {.argv = argv,
-                               .envp = environment,
-                               .directory = o->directory,
+                               .envp = p->origin.environment,
+                               .directory = directory,
                                .fds = fds,
                                .fd_count = ZYGOTE_SOCKET + 1};
     int error = filch__process_start_apart(&how, &p->zygote_pid);
-    filch__free(environment);
     return error != 0 ? start_failed(error) : 0;
 }
 
@@ -131,7 +139,7 @@ static int hear(struct filch__processes *p) {
     bool ready;
     int n = 0;
     long size = -EAGAIN;
-    int64_t deadline = filch__deadline(PATIENCE);
+    int64_t deadline = filch__deadline(ZYGOTE_PATIENCE);
     while (size == -EAGAIN) {
         if (!filch__fds_wait(&p->zygote_socket, 1, &ready, deadline))
             return filch__error_constant(
@@ -150,32 +158,71 @@ static int hear(struct filch__processes *p) {
                         packet.text);
 }
 
-static void kill_zygote(struct filch__processes *p) {
-    bool ready;
-    filch__process_kill(p->zygote_pid, 9);
-    if (p->zygote_watch >= 0)
-        filch__fds_wait(&p->zygote_watch, 1, &ready, filch__deadline(PATIENCE));
-}
-
-int filch__spawn(struct filch__processes *p, const filch_process_options *o) {
+int filch__spawn(struct filch__processes *p) {
     struct filch__packet packet = {.kind = PACKET_SETUP};
-    int ends[2], setup;
-    int rc = make_setup(p, o, &setup);
-    if (rc != 0) return rc;
-    int error = filch__socket_pair(ends);
+    int ends[2], error = filch__socket_pair(ends);
     if (error != 0) {
         errno = error;
-        filch__fd_close(setup);
         return no_memory("a socket");
     }
     p->zygote_socket = ends[0];
-    error = filch__socket_send(ends[0], &packet, sizeof packet, &setup, 1);
-    filch__fd_close(setup);
-    rc = error != 0 ? start_failed(error) : start(p, o, ends[1]);
+    error = filch__socket_send(ends[0], &packet, sizeof packet, &p->origin.setup, 1);
+    int rc = error != 0 ? start_failed(error) : start(p, ends[1]);
     filch__fd_close(ends[1]);
     if (rc != 0) return rc;
     p->zygote_watch = filch__process_watch(p->zygote_pid);
-    rc = p->zygote_watch < 0 && errno != ESRCH ? no_memory("the zygote's end") : hear(p);
+    if (p->zygote_watch >= 0 || errno == ESRCH) return 0;
+    filch__process_kill(p->zygote_pid, 9);
+    return no_memory("the zygote's end");
+}
+
+/* What is kept ------------------------------------------------------------------------------------- */
+
+/* Duplicates: the program may close its own, and use their numbers again. */
+static int keep_files(struct filch__origin *origin, const filch_process_options *o) {
+    origin->output = filch__fd_duplicate(o->output != 0 ? o->output : 1);
+    if (origin->output >= 0) origin->error = filch__fd_duplicate(o->error != 0 ? o->error : 2);
+    if (origin->output >= 0 && origin->error >= 0) return 0;
+    return errno == EMFILE ? no_memory("output and error") : start_failed(errno);
+}
+
+static int keep(struct filch__processes *p, const filch_process_options *o) {
+    struct filch__origin *origin = &p->origin;
+    int rc = keep_setup(p, o);
+    if (rc == 0) rc = keep_files(origin, o);
+    if (rc != 0) return rc;
+    /* Where the current directory has no path any more, zygotes start in what is the current one by then. */
+    origin->directory = filch__directory_path(o->directory != NULL ? o->directory : ".");
+    origin->environment = copy_environment(o->environment);
+    bool complete =
+        origin->environment != NULL && (origin->directory != NULL || o->directory == NULL);
+    return complete ? 0 : start_failed(ENOMEM);
+}
+
+void filch__spawn_forget(struct filch__processes *p) {
+    struct filch__origin *origin = &p->origin;
+    filch__fd_close(origin->setup);
+    filch__fd_close(origin->output);
+    filch__fd_close(origin->error);
+    filch__free(origin->directory);
+    filch__free(origin->environment);
+    *origin = (struct filch__origin){-1, -1, -1, NULL, NULL};
+}
+
+/* The first ---------------------------------------------------------------------------------------- */
+
+static void kill_zygote(const struct filch__processes *p) {
+    bool ready;
+    if (p->zygote_watch < 0) return; /* it has ended */
+    filch__process_kill_watched(p->zygote_watch, 9);
+    filch__fds_wait(&p->zygote_watch, 1, &ready, filch__deadline(ZYGOTE_PATIENCE));
+}
+
+int filch__spawn_first(struct filch__processes *p, const filch_process_options *o) {
+    int rc = keep(p, o);
+    if (rc == 0) rc = filch__spawn(p);
+    if (rc != 0) return rc;
+    rc = hear(p);
     if (rc != 0) kill_zygote(p);
     return rc;
 }

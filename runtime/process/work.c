@@ -1,6 +1,6 @@
 /* process/work.c: one task in a worker process.
  *
- * Flow     serve.c, or nested.c for a task on top of one that waits, -> filch__work_task: T5 and T6 of README.md.
+ * Flow     serve.c, or nested_wait.c for a task on top of one that waits, -> filch__work_task: T5 and T6 of README.md.
  * State    the job, on the stack; its bytes in the server's room, in memory of their own if that is in use (a task
  *          below waits), or in segments: a large argument where the program has put it, a large result where the program
  *          will read it. */

@@ -4,7 +4,7 @@
  *          over, while a spare takes the place and circle.c looks whether the wait can end at all.
  *          filch_blocking_begin and _end -> the same without a sleep.
  * Not here: what a waiting worker may run (wait.c), how spares are told (crew.c), the word that counts the blocked
- *          (sleep.h), the sleep on a future (future.c) or a set (gather.h). */
+ *          (sleep.h), the sleep on a future (await.c) or a set (gather.h). */
 #ifndef FILCH_THREAD_BLOCK_H
 #define FILCH_THREAD_BLOCK_H
 

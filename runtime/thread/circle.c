@@ -5,7 +5,7 @@
  *          call that it has forked; that runs on a worker's stack; if that worker is parked as well, in any task of that stack, the
  *          future cannot end before that wait does. So there is one arrow from worker to worker, and a
  *          circle of arrows never ends by itself.
- * State    turn: odd while the worker is parked in a wait; the worker's. awaiting: the same, valid then.
+ * State    turn: odd while the worker is parked in a wait; the worker's. awaiting, joining, forever: the same, valid then.
  *          traced: the turn that the search has seen; of whoever has set circle_busy.
  * Keeps    Only one worker searches at a time, and leaves before the next begins if it has found a circle:
  *          of each circle one wait ends with FILCH_EDEADLK.

@@ -162,8 +162,9 @@ cold void filch__crew_call(struct filch__pool *p) {
 cold void filch__crew_watch(struct filch__pool *p) {
     uint64_t word = sleep_read(&p->sleep);
     enum filch__wake what;
-    if (load_relaxed(&p->sentinel) != 0 || filch__crew_sum_of_frames(p) == 0)
-        return; /* relaxed: a hint */
+    if (load_relaxed(&p->sentinel) != 0 || /* relaxed: ordered by the caller's S1 or S2 */
+        filch__crew_sum_of_frames(p) == 0)
+        return;
     do {
         what = sleep_decide(&p->sleep, word, true);
         if (what == WAKE_NOBODY) return;

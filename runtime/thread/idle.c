@@ -61,16 +61,24 @@ static bool stand_sentinel(struct filch__worker *w) {
     }
 }
 
+/* Is there somebody who may fork, and no sentinel? Then the caller is it. */
+static bool becomes_sentinel(struct filch__pool *p) {
+    uint32_t nobody = 0;
+    return filch__crew_forks(p) && sleep_awake(sleep_read(&p->sleep)) != 0 &&
+           cas_acq_rel(&p->sentinel, &nobody, 1u); /* C31 -> C31; C31 <- C32 */
+}
+
 /* Sleeps, with a prepared parker, until it is told, or has seen forked calls that nobody takes. */
 static void sleep_or_watch(struct filch__worker *w) {
     struct filch__pool *p = w->pool;
-    uint32_t nobody = 0;
     w->watched = false;
-    if (filch__crew_forks(p) && sleep_awake(sleep_read(&p->sleep)) != 0 &&
-        cas_acq_rel(&p->sentinel, &nobody, 1u)) { /* C31 -> C31; C31 <- C32 */
+    while (becomes_sentinel(p)) {
         w->watched = stand_sentinel(w);
+        POINT("idle.sentinel.over");
         store_release(&p->sentinel, 0u); /* C32 -> C31 */
-        if (w->watched) return;
+        if (w->watched || !filch__park_is_prepared(&w->parker)) return;
+        /* Who has forked since, and has seen a sentinel, has woken nobody. */
+        fence_seq_cst(); /* S2 <- S1, I1 */
     }
     filch__park_sleep(&w->parker);
 }

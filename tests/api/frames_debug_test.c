@@ -1,4 +1,4 @@
-/* frames_debug_test.c: joins out of order, in a program that defines FILCH_DEBUG.
+/* frames_debug_test.c: joins and rows out of order, in a program that defines FILCH_DEBUG.
  *
  * SPDX-License-Identifier: MIT */
 #define FILCH_DEBUG 1
@@ -44,21 +44,46 @@ static int typed_joins(void *arg, void *result) {
     return twice_join(&newer) == 8 && twice_join(&older) == 6 ? 0 : 1;
 }
 
-Test(frames_debug, a_typed_join_out_of_order_ends_the_program) {
-    bool in_order = true;
+/* In a child: the task, told not to keep the order, ends the program with this text. */
+static void check_ends_the_program(filch_task_fn *task, const char *begins) {
+    bool in_order = false;
     char text[200] = "";
     int ends[2];
     cr_assert_eq(pipe(ends), 0);
     pid_t child = child_start();
     if (child == 0) {
-        in_order = false;
         dup2(ends[1], STDERR_FILENO);
-        _exit(filch_run(NULL, typed_joins, &in_order, NULL) == 0 ? 0 : 1);
+        _exit(filch_run(NULL, task, &in_order, NULL) == 0 ? 0 : 1);
     }
     cr_assert_eq(child_finish(child), -SIGABRT);
     cr_assert_gt(read(ends[0], text, sizeof text - 1), 0);
-    cr_assert_not_null(strstr(text, "filch: twice_join: "), "%s", text);
+    cr_assert_not_null(strstr(text, begins), "%s", text);
     close(ends[0]);
     close(ends[1]);
+}
+
+Test(frames_debug, a_typed_join_out_of_order_ends_the_program) {
+    bool in_order = true;
+    check_ends_the_program(typed_joins, "filch: twice_join: ");
     ok(filch_run(NULL, typed_joins, &in_order, NULL));
+}
+
+/* Rows: */
+
+static int rows(void *arg, void *result) {
+    twice_frame first, second;
+    filch_frame between;
+    bool in_order = *(bool *)arg;
+    (void)result;
+    filch_forks row = filch_forks_begin();
+    twice_fork_next(&row, &first, 3);
+    if (!in_order) filch_fork(&between, notes_run, NULL, NULL);
+    twice_fork_next(&row, &second, 4);
+    return twice_join(&second) == 8 && twice_join(&first) == 6 ? 0 : 1;
+}
+
+Test(frames_debug, a_fork_between_those_of_a_row_ends_the_program) {
+    bool in_order = true;
+    check_ends_the_program(rows, "filch: twice_fork_next: ");
+    ok(filch_run(NULL, rows, &in_order, NULL));
 }

@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: MIT */
 #include "api_support.h"
 #include <alloca.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -318,9 +319,9 @@ Test(frames_nested, a_run_in_a_circle_waits_for_its_task) {
 }
 
 /* What a stolen call submits, which its forker runs while it waits for another (leapfrogging), is no descendant of the
- * task that waits: it must not run on top of that. */
-static int waiting_index = -1, waits, foreign_ran, foreign_on_top, own_on_top, inner_ran;
-static struct gate held;
+ * task that waits: it must not run on top of that. There are two workers and no spares. */
+static int waiting_index, inner_index, queued, inner_ran, waits;
+static int foreign_ran, foreign_on_top, own_ran, own_on_top;
 static int note_foreign(void *arg, void *result) {
     (void)arg, (void)result;
     if (filch_worker_index() == waiting_index && read_int(&waits) == 1) add(&foreign_on_top, 1);
@@ -330,10 +331,13 @@ static int note_foreign(void *arg, void *result) {
 static int note_own(void *arg, void *result) {
     (void)arg, (void)result;
     if (filch_worker_index() == waiting_index) add(&own_on_top, 1);
+    add(&own_ran, 1);
     return 0;
 }
 static int inner(void *arg, void *result) {
     (void)arg, (void)result;
+    inner_index = filch_worker_index();
+    wait_for_count(&queued, 1);
     int rc = filch_submit(filch_current_executor(), note_foreign, NULL, 0, 0, NULL);
     add(&inner_ran, 1);
     return rc;
@@ -347,13 +351,14 @@ static int outer(void *arg, void *result) {
     return filch_join(&f);
 }
 static int leapfrogs_and_waits(void *arg, void *result) {
+    struct gate *held = *(struct gate **)arg;
     filch_frame f;
-    (void)arg, (void)result;
+    (void)result;
     waiting_index = filch_worker_index();
     filch_fork(&f, outer, NULL, NULL);
     wait_for_count(&begun, 1);
     int rc = filch_join(&f);
-    flag_wait(&held.reached); /* the other worker is at another task */
+    flag_wait(&held->reached); /* the other worker is at another task */
     add(&waits, 1);
     rc |= filch_submit(filch_current_executor(), note_own, NULL, 0, 0, NULL);
     rc |= filch_future_result(promise, NULL, FILCH_FOREVER);
@@ -362,18 +367,73 @@ static int leapfrogs_and_waits(void *arg, void *result) {
 }
 
 Test(frames_nested, what_a_leapfrogged_call_submits_does_not_run_on_top) {
+    filch_thread_options options = FILCH_THREAD_OPTIONS_INIT;
+    struct gate held = {0, 0};
+    options.max_workers = 2;
+    options.max_spares = -1;
     ok(filch_promise(0, &promise));
-    filch_executor *e = executor_of(2);
-    filch_future *f = submit_to(e, leapfrogs_and_waits, NULL, 0, 0);
+    filch_executor *e = executor_with(options);
+    filch_future *f = submit_pointer(e, leapfrogs_and_waits, &held);
     wait_for_count(&begun, 1);
     filch_future *holder = submit_pointer(e, hold, &held);
+    add(&queued, 1); /* the other worker finds the holder before what is submitted from now on */
+    wait_for_count(&own_ran, 1);
+    open_gate(&held, holder);
     wait_for_count(&foreign_ran, 1);
     ok(filch_promise_set(promise, NULL, 0));
     cr_assert_eq(finish(f), 0);
-    cr_assert_eq(foreign_on_top, 0);
-    cr_assert_eq(own_on_top, 1);
-    open_gate(&held, holder);
     filch_future_release(promise);
+    ok(filch_executor_destroy(e));
+    cr_assert_eq(inner_index, waiting_index);
+    cr_assert_eq(own_on_top, 1);
+    cr_assert_eq(foreign_on_top, 0);
+}
+
+/* The sentinel, which has nothing to watch since nobody is awake, is about to sleep as all do, when a task forks and
+ * waits for its call: that call is watched all the same. On one CPU, where forks wake nobody who is not. */
+static int forks_and_joins_nothing(void *arg, void *result) {
+    filch_frame f;
+    (void)arg, (void)result;
+    filch_fork(&f, nothing, NULL, NULL);
+    return filch_join(&f);
+}
+static int begins(void *arg, void *result) {
+    (void)arg, (void)result;
+    add(&begun, 1);
+    return 0;
+}
+static int forks_and_waits(void *arg, void *result) {
+    filch_frame f;
+    (void)arg, (void)result;
+    filch_fork(&f, begins, NULL, NULL);
+    add(&known, 1);
+    wait_for_count(&begun, 1);
+    return filch_join(&f);
+}
+static void use_one_cpu(void) {
+    cpu_set_t set;
+    int cpu = 0;
+    cr_assert_eq(sched_getaffinity(0, sizeof set, &set), 0);
+    while (!CPU_ISSET(cpu, &set)) cpu++;
+    CPU_ZERO(&set);
+    CPU_SET(cpu, &set);
+    cr_assert_eq(sched_setaffinity(0, sizeof set, &set), 0);
+}
+
+Test(frames_nested, a_fork_while_the_sentinel_gives_up_is_watched, .timeout = 10) {
+    struct gate gate;
+    use_one_cpu();
+    filch_executor *e = executor_of(2);
+    filch_future *occupied =
+        occupy(e, &gate); /* on the first worker, which is the first to be woken later */
+    cr_assert_eq(finish(submit_to(e, forks_and_joins_nothing, NULL, 0, 0)), 0);
+    struct stopper *over = stop_at("idle.sentinel.over");
+    open_gate(&gate, occupied);
+    stopper_wait_reached(over);
+    filch_future *f = submit_to(e, forks_and_waits, NULL, 0, 0);
+    wait_for_count(&known, 1);
+    stopper_release(over);
+    cr_assert_eq(finish(f), 0);
     ok(filch_executor_destroy(e));
 }
 
@@ -448,8 +508,9 @@ Test(frames_nested, a_circle_through_a_join_is_found) {
     add(&known, 1);
     int rc = filch_future_result(own, NULL, FILCH_FOREVER);
     cr_assert_eq(rc, FILCH_EDEADLK);
-    filch_future_release(own);
     ok(filch_executor_destroy(e));
+    filch_future_release(
+        own); /* not before: the last of the circle may just be waking up in its wait for it */
     /* One of them has found it, and the other has it from that one; the join has waited. */
     cr_assert_eq(circle_codes[0], FILCH_EDEADLK);
     cr_assert_eq(circle_codes[1], FILCH_EDEADLK);

@@ -122,6 +122,53 @@ Test(parallel, the_error_of_a_part_is_the_loops) {
     }
 }
 
+/* One part fails, and another, which a second worker runs, has a text of its own: of an error that it gets over, or that
+ * may come first. */
+static int two_begun;
+static int both_have_texts(int64_t begin, int64_t end, void *context) {
+    (void)end;
+    add(&two_begun, 1);
+    wait_for_count(&two_begun, 2);
+    return begin == 0 ? filch_fail(7, "the first one") : filch_fail(*(int *)context, "another one");
+}
+static int adds_with_texts(int64_t begin, int64_t end, void *context, void *value) {
+    (void)value;
+    return both_have_texts(begin, end, context);
+}
+static void keeps_left(void *left, const void *right, void *context) {
+    (void)left, (void)right, (void)context;
+}
+static int loops_with_texts(void *arg, void *result) {
+    const int *codes = arg;
+    filch_reduction r = FILCH_REDUCTION_INIT;
+    int64_t none = 0, value;
+    int other = codes[1];
+    (void)result;
+    two_begun = 0;
+    if (codes[0] == 0)
+        return filch_parallel_for(filch_current_executor(), 0, 2, 1, both_have_texts, &other);
+    r.size = sizeof value;
+    r.identity = &none;
+    r.body = adds_with_texts;
+    r.combine = keeps_left;
+    r.context = &other;
+    return filch_parallel_reduce(filch_current_executor(), 0, 2, 1, &r, &value);
+}
+
+Test(parallel, the_text_belongs_to_the_error) {
+    filch_executor *e = executor_of(2);
+    for (int i = 0; i < 4; i++) {
+        int codes[2] = {i / 2, i % 2 == 0 ? 0 : 8};
+        filch_future *f = submit_to(e, loops_with_texts, codes, sizeof codes, 0);
+        filch_error error;
+        ok(filch_future_error(f, &error, FILCH_FOREVER));
+        cr_assert(error.code == 7 || (error.code == 8 && codes[1] == 8), "%d", error.code);
+        cr_assert_str_eq(error.text, error.code == 7 ? "the first one" : "another one");
+        filch_future_release(f);
+    }
+    ok(filch_executor_destroy(e));
+}
+
 static int fails_and_counts(int64_t begin, int64_t end, void *context) {
     (void)begin, (void)end;
     return add(context, 1) == 10 ? 3 : 0;

@@ -530,3 +530,333 @@ Test(process_crash, of_a_child_is_seen_by_the_task_that_waits) {
     cr_assert_eq(finish(submit_to(e, wait_for_a_crash, &told, sizeof told, 0)), 0);
     ok(filch_executor_destroy(e));
 }
+
+/* Waits that nobody else can end ------------------------------------------------------------------------- */
+
+static filch_executor *lonely(void) {
+    filch_process_options options = process_options(1);
+    options.max_spares = -1;
+    return processes_with(options);
+}
+
+/* A stack of so large frames holds some ten tasks. A wait that is refused leaves its child to others. */
+enum { FRAME = 512 << 10, DEEPEST = 40 };
+static int dive(void *arg, void *result) {
+    volatile char frame[FRAME];
+    int level = *(int *)arg + 1, *refused = result;
+    filch_future *f;
+    for (int i = 0; i < FRAME; i += 4096) frame[i] = (char)level;
+    if (level > DEEPEST) return 0;
+    int rc = filch_submit(filch_current_executor(), dive, &level, sizeof level, sizeof level, &f);
+    if (rc != 0) return rc;
+    rc = filch_future_result(f, refused, FILCH_FOREVER);
+    filch_future_release(f);
+    if (rc == FILCH_EAGAIN) *refused = frame[0];
+    return rc == FILCH_EAGAIN ? 0 : rc;
+}
+
+/* R-PROC-1: the worker says that its stack is used up, and gets nothing on top. */
+Test(process_crash, a_stack_that_is_used_up_is_no_crash) {
+    filch_executor *e = lonely();
+    int level = 0;
+    int refused = value_of(submit_to(e, dive, &level, sizeof level, sizeof level));
+    cr_assert(refused > 5 && refused < 20, "%d", refused);
+    ok(filch_executor_destroy(e));
+}
+
+static int wait_isolated(void *arg, void *result) {
+    filch_future *f;
+    (void)arg;
+    int rc = filch_submit(filch_current_executor(), say_pid, NULL, 0, sizeof(int), &f);
+    if (rc == 0) rc = filch_future_result_isolated(f, result, FILCH_FOREVER);
+    if (rc == 0) filch_future_release(f);
+    return rc;
+}
+static int wait_for_two(void *arg, void *result) {
+    filch_future *f[2];
+    int rc = 0;
+    (void)arg;
+    for (int i = 0; i < 2 && rc == 0; i++)
+        rc = filch_submit(filch_current_executor(), wait_isolated, NULL, 0, sizeof(int), &f[i]);
+    if (rc == 0 && filch_wait(f, 2, FILCH_FOREVER, FILCH_FIRST_ERROR) != 2) rc = 1;
+    for (int i = 0; i < 2 && rc == 0; i++) {
+        rc = filch_future_result(f[i], result, FILCH_FOREVER);
+        filch_future_release(f[i]);
+    }
+    return rc;
+}
+
+/* R-WORKER-9: what waited isolated on top is over, and the wait below it gets help again. */
+Test(process_crash, a_wait_gets_help_after_an_isolated_one_on_top_of_it) {
+    filch_executor *e = lonely();
+    filch_future *f = submit_to(e, wait_for_two, NULL, 0, sizeof(int));
+    int pid = 0, rc = filch_future_result(f, &pid, FILCH_SECONDS(10));
+    cr_assert_eq(rc, 0, "%d: %s", rc, filch_last_error());
+    cr_assert_eq(pid, some_worker(e));
+    filch_future_release(f);
+    ok(filch_executor_destroy(e));
+}
+
+/* The zygote ------------------------------------------------------------------------------------------- */
+
+/* Kills the process from which the executor's workers are forked; returns its pid when it has ended, and the only worker
+ * with it. */
+static int kill_zygote(filch_executor *e) {
+    int worker = some_worker(e), zygote = zygote_of(worker);
+    cr_assert_eq(kill(zygote, SIGKILL), 0);
+    cr_assert(ends_soon(zygote) && ends_soon(worker));
+    return zygote;
+}
+static filch_future *submit_with_retries(filch_executor *e, int n) {
+    filch_task task = FILCH_TASK_INIT;
+    filch_future *f = NULL;
+    task.fn = times_itself;
+    task.arg = &n;
+    task.arg_size = task.result_size = sizeof n;
+    task.retries = 1;
+    ok(filch_submit_task(e, &task, &f));
+    return f;
+}
+
+/* R-PROC-9: often, since deaths between which tasks run are not counted; and just before a task, which it may cost. */
+Test(process_crash, an_idle_zygote_costs_nothing) {
+    struct census before = census_before();
+    filch_executor *e = processes_of(1);
+    for (int round = 0; round < 10; round++) {
+        int zygote = kill_zygote(e);
+        check_it_works(e);
+        int next = some_zygote(e);
+        cr_assert_neq(next, zygote);
+        cr_assert_eq(kill(next, SIGKILL), 0);
+        for (int i = 0; i < 3; i++) cr_assert_eq(value_of(submit_with_retries(e, i)), i * i);
+        cr_assert(ends_soon(next));
+    }
+    destroy_and_look(e);
+    check_census(&before);
+}
+
+/* R-PROC-9: what ran fails with a text, or is tried again; what stood behind it goes on. */
+Test(process_crash, a_zygote_that_dies_costs_the_tasks_that_run) {
+    enum { WAITING = 10, ROUNDS = 6 };
+    struct census before = census_before();
+    filch_executor *e = processes_of(2);
+    for (int round = 0; round < ROUNDS; round++) {
+        struct stay stays[2] = {new_stay(), new_stay()};
+        filch_future *running[2], *waiting[WAITING];
+        filch_task task = FILCH_TASK_INIT;
+        task.fn = stay_until_open;
+        task.arg_size = sizeof *stays;
+        for (int i = 0; i < 2; i++) {
+            task.arg = &stays[i];
+            task.retries = i;
+            ok(filch_submit_task(e, &task, &running[i]));
+        }
+        for (int i = 0; i < 2; i++) shared_wait(stays[i].pid, 1);
+        for (int i = 0; i < WAITING; i++)
+            waiting[i] = submit_to(e, times_itself, &i, sizeof i, sizeof i);
+        int first = shared_read(stays[1].pid), zygote = zygote_of(first);
+        cr_assert_eq(kill(zygote, SIGKILL), 0);
+        check_died(running[0], "with its zygote in stay_until_open");
+        cr_assert(ends_soon(shared_read(stays[0].pid)));
+        shared_wait(stays[1].pid, first + 1); /* both pids: it runs again */
+        shared_add(stays[1].open, 1);
+        ok(finish(running[1]));
+        for (int i = 0; i < WAITING; i++) cr_assert_eq(value_of(waiting[i]), i * i);
+    }
+    destroy_and_look(e);
+    check_census(&before);
+}
+
+static int become_somebody(void *arg) {
+    (void)arg;
+    return setresuid(61200, 61200, 61200);
+}
+
+/* R-PROC-9: the kernel forgets, when a process becomes another user's, that it was to be killed with its parent. */
+Test(process_crash, a_worker_of_another_user_ends_with_its_zygote) {
+    if (getuid() != 0) cr_skip_test("only root can become another user");
+    struct census before = census_before();
+    filch_process_options options = process_options(1);
+    options.initializer = become_somebody;
+    filch_executor *e = processes_with(options);
+    for (int round = 0; round < 2; round++) {
+        (void)kill_zygote(e);
+        check_it_works(e);
+    }
+    destroy_and_look(e);
+    check_census(&before);
+}
+
+/* R-PROC-9: the end of the executor waits for the next zygote, if there is something to do. */
+Test(process_crash, the_end_finishes_what_a_dead_zygote_has_left) {
+    struct census before = census_before();
+    for (int i = 0; i < 4; i++) {
+        filch_executor *e = processes_of(1);
+        int zygote = some_zygote(e);
+        cr_assert_eq(kill(zygote, SIGKILL), 0);
+        if (i % 2) cr_assert(ends_soon(zygote));
+        filch_future *f = i < 2 ? NULL : submit_with_retries(e, 5);
+        ok(filch_executor_destroy(e));
+        if (f != NULL) cr_assert_eq(value_of(f), 25);
+        cr_assert(ends_soon(zygote));
+    }
+    check_census(&before);
+}
+
+static int have_a_child(void *arg, void *result) {
+    filch_future *f;
+    int rc =
+        filch_submit(filch_current_executor(), stay_until_open, arg, sizeof(struct stay), 0, &f);
+    (void)result;
+    if (rc == 0) rc = filch_future_result(f, NULL, FILCH_FOREVER);
+    if (rc == 0) filch_future_release(f);
+    return rc;
+}
+
+/* R-PROC-9: a task that waits, and its child. */
+Test(process_crash, a_zygote_that_dies_while_a_task_waits_for_its_child) {
+    struct census before = census_before();
+    filch_executor *e = processes_of(2);
+    for (int round = 0; round < 6; round++) {
+        struct stay stay = new_stay();
+        filch_future *f = submit_to(e, have_a_child, &stay, sizeof stay, 0);
+        shared_wait(stay.pid, 1);
+        cr_assert_eq(kill(zygote_of(shared_read(stay.pid)), SIGKILL), 0);
+        check_died(f, "with its zygote in have_a_child");
+        shared_add(stay.open, 1);
+    }
+    check_it_works(e);
+    destroy_and_look(e);
+    check_census(&before);
+}
+
+/* What preload does: its first run is good, then `bad` of them are not. */
+struct preloads {
+    int runs, bad, how; /* how: 0: it dies; else what it returns */
+};
+/* It has no argument but the environment. */
+static void set_preloads(struct shared shared, int bad, int how) {
+    char text[100];
+    struct preloads *preloads = shared_at(shared);
+    *preloads = (struct preloads){0, bad, how};
+    snprintf(text, sizeof text, "%d %d %llu", shared.pid, shared.fd,
+             (unsigned long long)shared.offset);
+    cr_assert_eq(setenv("PRELOADS", text, 1), 0);
+}
+static int fail_again(void) {
+    struct shared shared;
+    unsigned long long offset;
+    const char *text = getenv("PRELOADS");
+    if (text == NULL || sscanf(text, "%d %d %llu", &shared.pid, &shared.fd, &offset) != 3)
+        return 99;
+    shared.offset = offset;
+    struct preloads *preloads = shared_at(shared);
+    int run = add(&preloads->runs, 1);
+    if (run == 1 || run > 1 + preloads->bad) return 0;
+    if (preloads->how == 0) die(BY_KILL);
+    return preloads->how;
+}
+
+/* R-PROC-9: a zygote that was killed, and then as many as are bad. The fifth breaks the executor, with its cause. */
+static void check_zygotes(int bad, int how, const char *cause) {
+    struct shared shared = shared_alloc(sizeof(struct preloads));
+    set_preloads(shared, bad, how);
+    struct preloads *preloads = shared_at(shared);
+    filch_process_options options = process_options(1);
+    options.preload = fail_again;
+    filch_executor *e = processes_with(options);
+    (void)kill_zygote(e); /* the first death */
+    int n = 3;
+    filch_future *f = submit_to(e, times_itself, &n, sizeof n, sizeof n);
+    if (bad < 4) {
+        cr_assert_eq(value_of(f), 9);
+        cr_assert_eq(read_int(&preloads->runs), 2 + bad);
+        check_it_works(e);
+        ok(filch_executor_destroy(e));
+        return;
+    }
+    filch_error error = error_of(f);
+    cr_assert_eq(error.code, FILCH_EBROKEN, "%s", error.text);
+    cr_assert_not_null(strstr(error.text, cause), "%s has not %s", error.text, cause);
+    fails(FILCH_EBROKEN, filch_submit(e, do_nothing, NULL, 0, 0, NULL));
+    cr_assert_not_null(strstr(filch_last_error(), "zygotes"), "%s", filch_last_error());
+    cr_assert_eq(read_int(&preloads->runs), 5);
+    filch_future_release(f);
+    ok(filch_executor_destroy(e));
+}
+Test(process_crash, zygotes_that_die_are_started_again) {
+    struct census before = census_before();
+    check_zygotes(3, 0, "");
+    check_zygotes(3, 7, "");
+    check_census(&before);
+}
+Test(process_crash, five_zygotes_in_a_row_that_die_break_the_executor) {
+    struct census before = census_before();
+    check_zygotes(100, 0, "has ended");
+    check_zygotes(100, 7, "preload has returned 7");
+    check_census(&before);
+}
+
+/* R-PROC-9: no descriptor, no process for the next one: a try each, then it works, or the executor breaks. */
+Test(process_crash, a_zygote_that_cannot_be_started_again) {
+    struct census before = census_before();
+    for (int faults = 0; faults < 2; faults++)
+        for (int after = 0; after < 3; after++) {
+            filch_executor *e = processes_of(1);
+            int n = 3;
+            (void)kill_zygote(e);
+            filch__fault_plan(FAULT_PROCESS | FAULT_FD, after, faults != 0);
+            filch_future *f = NULL;
+            int rc = filch_submit(e, times_itself, &n, sizeof n, sizeof n, &f);
+            if (rc == 0) rc = finish(f);
+            filch__fault_clear();
+            if (faults == 0) ok(rc);
+            cr_assert(rc == 0 || rc == FILCH_EBROKEN || rc == FILCH_EAGAIN, "%d: %s", rc,
+                      filch_last_error());
+            if (rc != FILCH_EBROKEN) check_it_works(e);
+            ok(filch_executor_destroy(e));
+        }
+    check_census(&before);
+}
+
+static int say_place(void *arg, void *result) {
+    (void)arg;
+    const char *value = getenv("OF_THE_FIRST");
+    char *text = result;
+    if (value == NULL || getcwd(text, 200) == NULL || printf("%s %s\n", text, value) < 0) return 1;
+    return fflush(stdout);
+}
+
+/* R-PROC-9: the same environment, directory and output, whatever the program has made of its own. */
+Test(process_crash, the_next_zygote_gets_what_the_first_one_got) {
+    char line[200], place[200];
+    char made[] = "/tmp/filch-test-XXXXXX";
+    int ends[2];
+    cr_assert_not_null(mkdtemp(made));
+    struct census before = census_before();
+    cr_assert_eq(chdir(made), 0);
+    cr_assert_eq(setenv("OF_THE_FIRST", "yes", 1), 0);
+    cr_assert_eq(pipe(ends), 0);
+    filch_process_options options = process_options(1);
+    options.output = ends[1];
+    filch_executor *e = processes_with(options);
+    close(ends[1]);
+    cr_assert_eq(unsetenv("OF_THE_FIRST"), 0);
+    cr_assert_eq(chdir("/"), 0);
+    FILE *output = fdopen(ends[0], "r");
+    for (int round = 0; round < 3; round++) {
+        filch_future *f = submit_to(e, say_place, NULL, 0, sizeof place);
+        ok(filch_future_result(f, place, FILCH_FOREVER));
+        filch_future_release(f);
+        cr_assert_str_eq(place, made);
+        cr_assert_not_null(fgets(line, sizeof line, output));
+        cr_assert_not_null(strstr(line, " yes\n"), "%s", line);
+        (void)kill_zygote(e);
+    }
+    ok(filch_executor_shutdown(e, FILCH_WAIT));
+    cr_assert_null(fgets(line, sizeof line, output), "its end: nobody has it open");
+    fclose(output);
+    ok(filch_executor_destroy(e));
+    cr_assert_eq(rmdir(made), 0);
+    check_census(&before);
+}

@@ -220,6 +220,19 @@ Test(process_fault, no_processes) {
     cr_assert_gt(good, 0);
 }
 
+/* R-PROC-41: of a program that was root when it came there. */
+Test(process_fault, a_current_directory_that_cannot_be_entered_again) {
+    if (getuid() != 0) cr_skip_test("only root can become another user");
+    char place[] = "/tmp/filch-test-XXXXXX";
+    cr_assert_not_null(mkdtemp(place));
+    pid_t child = child_start();
+    if (child == 0) _exit(chdir(place) == 0 && become_somebody(100) ? use_executor() : CANNOT);
+    int status = child_finish(child);
+    cr_assert_eq(rmdir(place), 0);
+    if (status == CANNOT) cr_skip_test("cannot become another user");
+    cr_assert_eq(status, GOOD, "%d", status);
+}
+
 /* Without /proc --------------------------------------------------------------------------------------------- */
 
 static int use_without_proc(void) {

@@ -49,6 +49,14 @@ static void await_ok(struct life *w) {
         filch__channel_begin_down(&w->channel, MESSAGE_AWAIT_OK, sizeof(struct filch__message)));
     filch__channel_publish_down(&w->channel);
 }
+static void refuse_wait(struct life *w, uint64_t child) {
+    struct filch__message_child *m =
+        filch__channel_begin_down(&w->channel, MESSAGE_AWAIT_REFUSED, sizeof *m);
+    cr_assert_not_null(m);
+    memset((char *)m + sizeof m->head, 0, sizeof *m - sizeof m->head);
+    m->child = child;
+    filch__channel_publish_down(&w->channel);
+}
 /* How a child has ended, with an int as its value. */
 static void end_child(struct life *w, uint64_t child, int code, uint32_t flags, int value,
                       const char *text) {
@@ -146,6 +154,35 @@ Test(nested, a_child_runs_on_top) {
     end_child(&w, child, 0, 0, 36, "");
     take(&w, MESSAGE_AWAKE);
     cr_assert_eq(result_of(&w, 0), 36);
+    zygote_end(&z);
+}
+
+/* A wait that is refused while another one stands on top of it ends when it is its turn again. */
+Test(nested, two_waits_on_top_of_each_other_are_refused) {
+    struct zygote_play z = zygote_with((struct zygote_options){0});
+    struct life w = life_start(&z, 0);
+    int n = 6;
+    post(&w, 0, ask_child, &n, sizeof n, sizeof n);
+    uint64_t below = accept_child(&w);
+    take(&w, MESSAGE_AWAIT);
+    await_ok(&w);
+    struct filch__function_name name;
+    cr_assert_eq(filch__function_name((void (*)(void))ask_child, &name), 0);
+    post_name(&w, &name);
+    post_known(&w, 1, w.functions - 1, TASK_ON_TOP, &n, sizeof n, sizeof n);
+    uint64_t above = accept_child(&w);
+    take(&w, MESSAGE_AWAIT);
+    await_ok(&w);
+    refuse_wait(&w, below);
+    refuse_wait(&w, above);
+    for (uint32_t i = 2; i-- > 0;) {
+        take(&w, MESSAGE_AWAKE);
+        struct answer a = take_answer(&w, MESSAGE_RESULT);
+        cr_assert_eq(a.head.ticket, i);
+        cr_assert_eq(a.head.code, FILCH_EAGAIN);
+    }
+    end_child(&w, above, 0, 0, 36, "");
+    end_child(&w, below, 0, 0, 36, "");
     zygote_end(&z);
 }
 
