@@ -49,11 +49,11 @@ cold void filch__future_set_outcome_of(filch_future *f, int code, char *text, in
     struct filch__outcome *record = text == NULL ? NULL : filch__alloc(sizeof *record);
     if (record == NULL) {
         filch__free(text);
-        f->outcome = filch__outcome_of(code, pid);
+        store_release(&f->outcome, filch__outcome_of(code, pid)); /* V36 -> V37 */
         return;
     }
     *record = (struct filch__outcome){.code = code, .text = text, .pid = pid};
-    f->outcome = (uint64_t)(uintptr_t)record;
+    store_release(&f->outcome, (uint64_t)(uintptr_t)record); /* V36 -> V37 */
 }
 
 void filch__future_set_outcome(filch_future *f, int code, char *text) {

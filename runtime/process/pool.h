@@ -25,6 +25,7 @@
  *   V28 cas_acq_rel cause (break) -> V29 load_acquire cause (refuse): the text
  *   V30 fence_seq_cst (request) <-> V31 fence_seq_cst (post again): of "set REQUESTED, look where it is" and "write where it is, look for REQUESTED", at least one sees the other
  *   V32 fence_seq_cst (go) <-> V33 fence_seq_cst (name): of an attendant that goes and names the manager, and a manager that has seen it and names it, the later word is the attendant's, or the manager sees that it has gone
+ *   V36 store_release outcome (cancel) -> V37 load_acquire fn (post): the task was cancelled before, so that who finds an outcome in the place of the function sees it in the state
  *   V38 store_release zygote_wanted (want) -> V39 load_acquire zygote_wanted (start): nobody sends to the last one's socket any more
  *   V34 store_release start_error (hire) -> V35 load_acquire start_error (submit): why no worker could be started
  * Progress of each part: see its file. */

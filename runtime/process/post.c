@@ -85,16 +85,25 @@ static bool introduce(struct filch__seat *s, const struct filch__function *funct
 
 /* What of a future goes into its message. */
 struct load {
-    const struct filch__function *function;
+    const struct filch__function *function; /* NULL: no memory, or it was cancelled */
     const void *arg;
     size_t arg_size, result_size;
     uint32_t flags, child;
 };
 
+/* NULL: it was cancelled just now, and an outcome is, or soon will be, in the place of the function. */
+static const struct filch__function *function_of(struct filch__processes *p, filch_future *f) {
+    POINT("post.function");
+    filch_task_fn *fn = load_acquire(&f->fn); /* V37 <- V36 */
+    enum filch__life life = state_life(state_look(&f->state));
+    if (unlikely(life != LIFE_PENDING && life != LIFE_RUNNING)) return NULL;
+    return filch__functions_get(p->functions, fn);
+}
+
 static struct load load_of(struct filch__processes *p, filch_future *f) {
     struct filch__extra *extra = filch__future_extra(f);
     uint64_t constant = state_constant(&f->state);
-    struct load load = {.function = filch__functions_get(p->functions, f->fn),
+    struct load load = {.function = function_of(p, f),
                         .arg = filch__future_arg(f),
                         .arg_size = extra != NULL ? extra->arg_size : state_result_offset(constant),
                         .result_size =

@@ -284,6 +284,36 @@ Test(process_life, an_interrupt_reaches_the_program_only) {
     cr_assert_eq(end(&program), 0);
 }
 
+static void submit_square(void *context) {
+    int n = 3;
+    filch_executor *e = context;
+    cr_assert_eq(value_of(submit_to(e, times_itself, &n, sizeof n, sizeof n)), 9);
+}
+
+/* The desk reads the function while the cancel puts the outcome in its place. */
+Test(process_life, a_cancel_of_a_task_that_is_about_to_be_posted) {
+    filch_executor *e = processes_of(1);
+    struct stopper first, second;
+    check_it_works(e);
+    for (int i = 0; i < 20; i++) {
+        stopper_arm(&first, "post.function");
+        pthread_t thread = thread_start(submit_square, e);
+        stopper_wait_reached(&first);
+        /* That thread is at the desk, and finds this one there next. */
+        filch_future *f = submit_to(e, times_itself, &i, sizeof i, sizeof i);
+        stopper_arm(&second, "post.function");
+        stopper_release(&first);
+        stopper_wait_reached(&second);
+        cr_assert(filch_future_cancel(f));
+        stopper_release(&second);
+        thread_finish(thread);
+        cr_assert_eq(filch_future_result(f, NULL, FILCH_FOREVER), FILCH_ECANCELED);
+        filch_future_release(f);
+        check_it_works(e);
+    }
+    destroy_and_look(e);
+}
+
 static int give_signals(void *arg, void *result) {
     struct sigaction action;
     sigset_t mask;
