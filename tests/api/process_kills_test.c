@@ -21,6 +21,10 @@ static int kills_wanted(void) {
 struct order {
     uint32_t seed, answer, size; /* of the order itself */
 };
+struct sender {
+    uint32_t seed;
+    int pid;
+};
 enum { LARGEST = 200000 };
 static unsigned char byte_of(uint32_t seed, size_t i) {
     return (unsigned char)((seed * 2654435761u >> 24) + i * 7);
@@ -33,7 +37,7 @@ static int answer(void *arg, void *result) {
     unsigned char *data = filch_result_alloc(order->answer);
     if (data == NULL) return 2;
     for (size_t i = 0; i < order->answer; i++) data[i] = byte_of(order->seed + 1, i);
-    *(uint32_t *)result = order->seed;
+    *(struct sender *)result = (struct sender){order->seed, (int)getpid()};
     return 0;
 }
 
@@ -43,6 +47,16 @@ struct load {
     uint64_t random;
     int lost, wrong;
 };
+/* Who has answered: a pid, at a place that it shares with few. */
+enum { SERVED = 4096 };
+static int served[SERVED];
+static void note_served(int pid) {
+    filch_store_release(&served[pid % SERVED], pid);
+}
+static bool has_served(int pid) {
+    return filch_load_acquire(&served[pid % SERVED]) == pid;
+}
+
 struct load_task {
     filch_future *future;
     struct order order;
@@ -58,12 +72,12 @@ static void submit_order(struct load *load, struct load_task *task) {
     for (size_t i = 0; i < task->order.size; i++) load->buffer[i] = byte_of(task->order.seed, i);
     memcpy(load->buffer, &task->order, sizeof task->order);
     task->future =
-        submit_to(load->executor, answer, load->buffer, task->order.size, sizeof task->order.seed);
+        submit_to(load->executor, answer, load->buffer, task->order.size, sizeof(struct sender));
 }
 static void take_answer(struct load *load, struct load_task *task) {
     const void *data = NULL;
     size_t size = 0;
-    uint32_t seed = 0;
+    struct sender sender = {0, 0};
     int rc = filch_future_result_view(task->future, &data, &size);
     if (rc == FILCH_EWORKER) {
         load->lost++;
@@ -76,8 +90,10 @@ static void take_answer(struct load *load, struct load_task *task) {
                 load->wrong++;
                 break;
             }
-        if (filch_future_result(task->future, &seed, 0) != 0 || seed != task->order.seed)
+        if (filch_future_result(task->future, &sender, 0) != 0 || sender.seed != task->order.seed)
             load->wrong++;
+        else
+            note_served(sender.pid);
     }
     filch_future_release(task->future);
 }
@@ -93,35 +109,46 @@ enum { OTHER_SIGNAL = SIGSEGV };
 
 struct killer {
     int zygote, wanted, killed, stop;
+    int young,
+        outlived; /* killed that had not answered; of them, before the start of one that has */
     uint64_t random;
 };
-enum { MOST = 64, GROWN = 10 };
+enum { MOST = 64, YOUNG_MOST = 2 };
 struct crowd {
-    int n, pids[MOST], ages[MOST]; /* in looks */
+    int n, pids[MOST], young[MOST]; /* the killer's, when that worker was seen first */
 };
-static void look_around(struct crowd *crowd, int zygote) {
+static void look_around(struct crowd *crowd, struct killer *killer) {
     struct crowd before = *crowd;
-    int n = find_workers(zygote, crowd->pids, MOST);
+    int n = find_workers(killer->zygote, crowd->pids, MOST);
     crowd->n = n < MOST ? n : MOST;
     for (int i = 0; i < crowd->n; i++) {
-        crowd->ages[i] = 0;
+        crowd->young[i] = killer->young;
         for (int k = 0; k < before.n; k++)
-            if (before.pids[k] == crowd->pids[i]) crowd->ages[i] = before.ages[k] + 1;
+            if (before.pids[k] == crowd->pids[i]) crowd->young[i] = before.young[k];
+        if (has_served(crowd->pids[i]) && crowd->young[i] > killer->outlived)
+            killer->outlived = crowd->young[i];
     }
 }
-/* One in four is any worker; others have been there for some time: five starts that die in a row would break the
- * executor, and rightly so. */
+/* Five starts that die in a row would break the executor, and rightly so. After two another worker must have started,
+ * which shows in its answer; the ends of two more may be noticed only after that start. */
+static bool may_die(const struct killer *killer, int pid) {
+    return has_served(pid) || killer->young - killer->outlived < YOUNG_MOST;
+}
+/* One in four is any worker; others have answered. */
 static void kill_at_random(void *context) {
     struct killer *killer = context;
     struct crowd crowd = {0};
     while (read_int(&killer->killed) < killer->wanted && !read_int(&killer->stop)) {
         uint64_t random = next_random(&killer->random);
         int victim = (int)(random % MOST);
-        look_around(&crowd, killer->zygote);
-        if (crowd.n > 0) victim %= crowd.n;
-        if (crowd.n > 0 && (crowd.ages[victim] >= GROWN || (random >> 41 & 3) == 0) &&
-            kill(crowd.pids[victim], random >> 40 & 1 ? SIGKILL : OTHER_SIGNAL) == 0)
+        look_around(&crowd, killer);
+        int pid = crowd.n > 0 ? crowd.pids[victim % crowd.n] : 0;
+        bool young = pid != 0 && !has_served(pid);
+        if (pid != 0 && (!young || (random >> 41 & 3) == 0) && may_die(killer, pid) &&
+            kill(pid, random >> 40 & 1 ? SIGKILL : OTHER_SIGNAL) == 0) {
+            killer->young += young;
             add(&killer->killed, 1);
+        }
         usleep((useconds_t)(random >> 32 & 0x7ff));
     }
 }
@@ -130,7 +157,7 @@ static void check_kills(int workers, int kills) {
     enum { AHEAD = 60 };
     struct census before = census_before();
     struct load load = {processes_of(workers), malloc(LARGEST), (uint64_t)workers, 0, 0};
-    struct killer killer = {some_zygote(load.executor), kills, 0, 0, 7};
+    struct killer killer = {some_zygote(load.executor), kills, 0, 0, 0, 0, 7};
     struct load_task tasks[AHEAD];
     int done = 0;
     for (int i = 0; i < AHEAD; i++) submit_order(&load, &tasks[i]);
