@@ -9,75 +9,68 @@
 
 /* Executors ---------------------------------------------------------------------------------------- */
 
-static filch_executor *make_threads(const struct wanted *wanted, filch_thread_options options) {
+/* What a kind differs in from the defaults. */
+struct variant {
+    filch_nanoseconds spin;
+    int max_spares;
+    bool pin;
+};
+
+static filch_executor *make_threads(const struct wanted *wanted, struct variant variant) {
+    filch_thread_options options = FILCH_THREAD_OPTIONS_INIT;
     options.max_workers = wanted->max_workers;
     options.initializer = wanted->initializer;
     options.initializer_arg = wanted->initializer_arg;
+    options.spin = variant.spin;
+    options.max_spares = variant.max_spares;
+    options.pin = variant.pin;
     return executor_with(options);
 }
 
-static filch_executor *threads(const struct wanted *wanted) {
-    filch_thread_options options = FILCH_THREAD_OPTIONS_INIT;
-    return make_threads(wanted, options);
-}
-static filch_executor *threads_without_spin(const struct wanted *wanted) {
-    filch_thread_options options = FILCH_THREAD_OPTIONS_INIT;
-    options.spin = -1;
-    return make_threads(wanted, options);
-}
-static filch_executor *threads_with_few_spares(const struct wanted *wanted) {
-    filch_thread_options options = FILCH_THREAD_OPTIONS_INIT;
-    options.max_spares = 4;
-    return make_threads(wanted, options);
-}
-static filch_executor *threads_pinned(const struct wanted *wanted) {
-    filch_thread_options options = FILCH_THREAD_OPTIONS_INIT;
-    options.pin = true;
-    return make_threads(wanted, options);
-}
-
-static filch_executor *make_processes(const struct wanted *wanted, filch_process_options options) {
+static filch_executor *make_processes(const struct wanted *wanted, struct variant variant) {
+    filch_process_options options = FILCH_PROCESS_OPTIONS_INIT;
     filch_executor *e = NULL;
     options.max_workers = wanted->max_workers;
     options.initializer = wanted->initializer;
     options.initializer_arg = wanted->initializer_arg;
     options.initializer_arg_size = wanted->initializer_arg_size;
+    options.spin = variant.spin;
     ok(filch_process_executor(&options, &e));
     return e;
 }
 
-static filch_executor *processes(const struct wanted *wanted) {
-    filch_process_options options = FILCH_PROCESS_OPTIONS_INIT;
-    return make_processes(wanted, options);
-}
-static filch_executor *processes_without_spin(const struct wanted *wanted) {
-    filch_process_options options = FILCH_PROCESS_OPTIONS_INIT;
-    options.spin = -1;
-    return make_processes(wanted, options);
-}
-
-static const struct factory factories[] = {
-    {"threads", SAME_MEMORY | QUICK_START | OWN_QUEUES, threads},
-    {"threads-without-spin", SAME_MEMORY | QUICK_START | OWN_QUEUES, threads_without_spin},
-    {"threads-with-few-spares", SAME_MEMORY | QUICK_START | OWN_QUEUES, threads_with_few_spares},
-    {"threads-pinned", SAME_MEMORY | QUICK_START | OWN_QUEUES, threads_pinned},
-    {"processes", 0, processes},
-    {"processes-without-spin", 0, processes_without_spin},
+enum { THREADS = SAME_MEMORY | QUICK_START | OWN_QUEUES, PROCESSES = 0 };
+static const struct kind {
+    struct factory factory;
+    filch_executor *(*make)(const struct wanted *wanted, struct variant variant);
+    struct variant variant;
+} kinds[] = {
+    {{"threads", THREADS}, make_threads, {0, 0, false}},
+    {{"threads-without-spin", THREADS}, make_threads, {-1, 0, false}},
+    {{"threads-with-few-spares", THREADS}, make_threads, {0, 4, false}},
+    {{"threads-pinned", THREADS}, make_threads, {0, 0, true}},
+    {{"processes", PROCESSES}, make_processes, {0, 0, false}},
+    {{"processes-without-spin", PROCESSES}, make_processes, {-1, 0, false}},
 };
-enum { FACTORIES = sizeof factories / sizeof factories[0] };
+enum { KINDS = sizeof kinds / sizeof kinds[0] };
 
-const struct factory *factory(void) {
+static const struct kind *find_kind(void) {
     const char *name = getenv("FILCH_TEST_EXECUTOR");
-    if (name == NULL) return &factories[0];
-    for (size_t i = 0; i < FACTORIES; i++)
-        if (strcmp(name, factories[i].name) == 0) return &factories[i];
+    if (name == NULL) return &kinds[0];
+    for (size_t i = 0; i < KINDS; i++)
+        if (strcmp(name, kinds[i].factory.name) == 0) return &kinds[i];
     fprintf(stderr, "FILCH_TEST_EXECUTOR=%s: there is none; these are:\n", name);
-    for (size_t i = 0; i < FACTORIES; i++) fprintf(stderr, "    %s\n", factories[i].name);
+    for (size_t i = 0; i < KINDS; i++) fprintf(stderr, "    %s\n", kinds[i].factory.name);
     exit(2);
 }
 
+const struct factory *factory(void) {
+    return &find_kind()->factory;
+}
+
 filch_executor *make_executor_with(struct wanted wanted) {
-    return factory()->make(&wanted);
+    const struct kind *kind = find_kind();
+    return kind->make(&wanted, kind->variant);
 }
 
 filch_executor *make_executor(int max_workers) {

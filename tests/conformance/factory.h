@@ -42,7 +42,6 @@ struct factory {
     /* Letters, digits and `-`. */
     const char *name;
     unsigned properties;
-    filch_executor *(*make)(const struct wanted *wanted);
 };
 
 /* The one that is tested. */
