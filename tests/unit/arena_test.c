@@ -13,9 +13,9 @@
 #include "os/socket.h"
 #include "process/arena.h"
 #include "process/segment.h"
+#include "os_support.h"
 #include "support.h"
 #include <criterion/criterion.h>
-#include <dirent.h>
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
@@ -33,15 +33,6 @@ TestSuite(arena_bad_writer, .timeout = 20);
 #define KIB ((size_t)1 << 10)
 #define MIB ((size_t)1 << 20)
 
-/* One of a pair of files of /proc/self, as a number. */
-static int open_descriptors(void) {
-    int n = 0;
-    DIR *directory = opendir("/proc/self/fd");
-    cr_assert_not_null(directory);
-    while (readdir(directory) != NULL) n++;
-    closedir(directory);
-    return n;
-}
 static int mapped_segments(void) {
     int n = 0;
     char line[1024];
@@ -221,12 +212,12 @@ Test(arena, sizes_that_no_memory_has_are_refused) {
                                    ((size_t)1 << 46) + 1};
     struct pair pair = make_pair();
     struct filch__bytes bytes;
-    int fds = open_descriptors();
+    int fds = fds_open();
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         cr_assert_null(filch__arena_alloc(pair.arena, sizes[i], false, &bytes));
         cr_assert_eq(errno, ENOMEM);
     }
-    cr_assert_eq(open_descriptors(), fds);
+    cr_assert_eq(fds_open(), fds);
     drop_pair(&pair);
 }
 
@@ -244,7 +235,7 @@ static void check_reuse(size_t size, int rounds) {
     void *block = must_alloc(&pair, size, false, &first);
     memset(block, 1, size);
     filch__held_release(must_hold(&pair, &first));
-    int fds = open_descriptors(), maps = mapped_segments();
+    int fds = fds_open(), maps = mapped_segments();
     long before = faults();
     for (int i = 0; i < rounds; i++) {
         cr_assert_eq(must_alloc(&pair, size, false, &bytes), block);
@@ -257,7 +248,7 @@ static void check_reuse(size_t size, int rounds) {
 #endif
     (void)before;
     cr_assert_eq(mapped_segments(), maps);
-    cr_assert_eq(open_descriptors(), fds);
+    cr_assert_eq(fds_open(), fds);
     drop_pair(&pair);
 }
 
@@ -429,14 +420,14 @@ Test(arena_reuse, idle_memory_is_bounded) {
 Test(arena, full_socket_is_an_error_that_passes) {
     struct pair pair = make_pair();
     struct filch__bytes bytes, last = {0};
-    int small = 1, fds = open_descriptors(), count = 0;
+    int small = 1, fds = fds_open(), count = 0;
     cr_assert_eq(setsockopt(pair.ends[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
     while (filch__arena_alloc(pair.arena, 2 * MIB, false, &bytes) != NULL) {
         last = bytes;
         cr_assert_lt(++count, 100);
     }
     cr_assert_eq(errno, EAGAIN);
-    cr_assert_eq(open_descriptors(), fds);
+    cr_assert_eq(fds_open(), fds);
     cr_assert_eq(mapped_segments(), count);
     filch__held_release(must_hold(&pair, &last));
     cr_assert_eq(mapped_segments(), 2 * count, "all that was sent is mapped");
@@ -444,7 +435,7 @@ Test(arena, full_socket_is_an_error_that_passes) {
     must_alloc(&pair, 2 * MIB, false, &bytes);
     cr_assert_eq((int)bytes.segment, count + 1, "numbers have no gap");
     filch__held_release(must_hold(&pair, &bytes));
-    cr_assert_eq(open_descriptors(), fds);
+    cr_assert_eq(fds_open(), fds);
     drop_pair(&pair);
 }
 
@@ -467,7 +458,7 @@ static bool go_and_come(struct pair *pair, size_t size) {
 }
 
 static void check_failures(size_t size) {
-    int fds = open_descriptors();
+    int fds = fds_open();
     long blocks = filch__fault_live_blocks();
     bool good = false;
     for (int after = 0; !good; after++) {
@@ -477,10 +468,10 @@ static void check_failures(size_t size) {
         filch__fault_clear();
         cr_assert(good || after < 8);
         cr_assert(!good || after >= 7, "each of seven calls has failed");
-        cr_assert_eq(open_descriptors(), fds + 2);
+        cr_assert_eq(fds_open(), fds + 2);
         cr_assert(go_and_come(&pair, size));
         drop_pair(&pair);
-        cr_assert_eq(open_descriptors(), fds);
+        cr_assert_eq(fds_open(), fds);
         cr_assert_eq(filch__fault_live_blocks(), blocks);
     }
 }
@@ -505,14 +496,14 @@ Test(arena, view_goes_with_a_descriptor_in_its_hand) {
     struct pair pair = make_pair();
     struct filch__bytes bytes;
     struct filch__held *held;
-    int fds = open_descriptors();
+    int fds = fds_open();
     must_alloc(&pair, 100, false, &bytes);
     filch__fault_plan(FILCH__FAULT_MAP, 0, true);
     cr_assert_null(filch__arena_view_hold(pair.view, &bytes, &held));
     filch__fault_clear();
-    cr_assert_eq(open_descriptors(), fds + 1);
+    cr_assert_eq(fds_open(), fds + 1);
     drop_pair(&pair);
-    cr_assert_eq(open_descriptors(), fds - 2);
+    cr_assert_eq(fds_open(), fds - 2);
 }
 
 Test(arena, held_block_outlives_both_sides) {
@@ -603,14 +594,14 @@ Test(arena_bad_writer, random_references) {
 static void check_packet(uint32_t number, uint64_t block, size_t file, int count, size_t size) {
     struct pair pair = make_pair();
     struct filch__segment_packet packet = {.number = number, .block = block};
-    int fds = open_descriptors(), fd[2];
+    int fds = fds_open(), fd[2];
     cr_assert_eq(filch__shm_create("garbage", file, &fd[0]), 0);
     fd[1] = fd[0];
     cr_assert_eq(filch__socket_send(pair.ends[0], &packet, size, fd, count), 0);
     filch__fd_close(fd[0]);
     refuse(pair.view, (struct filch__bytes){16, SEGMENT_HEAD, 1, 0});
     refuse(pair.view, (struct filch__bytes){16, SEGMENT_HEAD, 1, 0});
-    cr_assert_eq(open_descriptors(), fds);
+    cr_assert_eq(fds_open(), fds);
     cr_assert_eq(mapped_segments(), 0);
     drop_pair(&pair);
 }

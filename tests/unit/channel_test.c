@@ -14,9 +14,9 @@
 #include "os/fault.h"
 #include "os/memory.h"
 #include "process/channel.h"
+#include "os_support.h"
 #include "support.h"
 #include <criterion/criterion.h>
-#include <dirent.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -210,17 +210,8 @@ Test(channel, full_ring_has_no_room_until_something_is_consumed) {
     filch__channel_unmap(&parent);
 }
 
-static int open_descriptors(void) {
-    int n = 0;
-    DIR *directory = opendir("/proc/self/fd");
-    cr_assert_not_null(directory);
-    while (readdir(directory) != NULL) n++;
-    closedir(directory);
-    return n;
-}
-
 Test(channel, failed_creation_leaves_nothing) {
-    int fds = open_descriptors(), fd, attempts = 0;
+    int fds = fds_open(), fd, attempts = 0;
     long blocks = filch__fault_live_blocks();
     struct filch__channel channel, worker;
     for (;; attempts++) {
@@ -233,7 +224,7 @@ Test(channel, failed_creation_leaves_nothing) {
             filch__channel_unmap(&channel);
             close(fd);
         }
-        cr_assert_eq(open_descriptors(), fds);
+        cr_assert_eq(fds_open(), fds);
         cr_assert_eq(filch__fault_live_blocks(), blocks);
     }
     cr_assert_geq(attempts, 10, "file, reservation and six maps, twice but for the file");
