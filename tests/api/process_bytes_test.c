@@ -309,26 +309,15 @@ Test(process_bytes, more_than_fits_waits_its_turn) {
     check_census(&before);
 }
 
-enum { TEXT = 300000 };
-static int fail_at_length(void *arg, void *result) {
-    char *text = malloc(TEXT + 1);
-    (void)arg;
-    (void)result;
-    memset(text, 'x', TEXT);
-    text[TEXT] = '\0';
-    int rc = filch_fail(3, "%s", text);
-    free(text);
-    return rc;
-}
-
 /* R-PROC-20: texts too. */
 Test(process_bytes, a_text_of_any_length) {
     struct census before = census_before();
     filch_executor *e = processes_of(1);
+    const size_t length = 300000;
     for (int i = 0; i < 5; i++) {
-        filch_future *f = submit_to(e, fail_at_length, NULL, 0, 0);
+        filch_future *f = submit_to(e, fail_at_length, &length, sizeof length, 0);
         filch_error error = error_of(f);
-        cr_assert(error.code == 3 && strlen(error.text) == TEXT);
+        cr_assert(error.code == FAIL_AT_LENGTH && strlen(error.text) == length);
         filch_future_release(f);
     }
     destroy_and_look(e);

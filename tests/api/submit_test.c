@@ -348,26 +348,15 @@ Test(submit, error_of_a_cancelled_future_names_no_worker) {
     ok(filch_executor_destroy(e));
 }
 
-enum { LONG_TEXT = 100000 };
-
-static int fail_with_long_text(void *arg, void *result) {
-    char *text = malloc(LONG_TEXT + 1);
-    (void)arg;
-    (void)result;
-    memset(text, 'x', LONG_TEXT);
-    text[LONG_TEXT] = '\0';
-    int rc = filch_fail(1, "%s", text);
-    free(text);
-    return rc;
-}
-
 Test(submit, text_of_any_length) {
     filch_executor *e = executor_of(1);
-    filch_future *f = submit_to(e, fail_with_long_text, NULL, 0, 0);
+    const size_t length = 100000;
+    filch_future *f = submit_to(e, fail_at_length, &length, sizeof length, 0);
     filch_error error;
     ok(filch_future_error(f, &error, FILCH_FOREVER));
-    cr_assert_eq(strlen(error.text), LONG_TEXT);
-    cr_assert_eq(filch_future_result(f, NULL, 0), 1, "its last error is cut, not overrun");
+    cr_assert_eq(strlen(error.text), length);
+    cr_assert_eq(filch_future_result(f, NULL, 0), FAIL_AT_LENGTH,
+                 "its last error is cut, not overrun");
     cr_assert_eq(filch_last_error()[0], 'x');
     filch_future_release(f);
     ok(filch_executor_destroy(e));

@@ -4,6 +4,7 @@
 #include "support.h"
 
 #include <filch/atomic.h>
+#include <filch/future.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -143,6 +144,27 @@ int child_finish(pid_t child) {
         usleep(1000);
     }
     return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+int fail_at_length(void *arg, void *result) {
+    size_t length = *(size_t *)arg;
+    char *text = must(malloc(length + 1));
+    (void)result;
+    memset(text, 'x', length);
+    text[length] = '\0';
+    int code = filch_fail(FAIL_AT_LENGTH, "%s", text);
+    free(text);
+    return code;
+}
+
+enum { SLOW_LINES = 16, LINE = 128 };
+static char slow_lines[SLOW_LINES][LINE] __attribute__((aligned(LINE)));
+
+void fill_store_buffer(void) {
+#if defined(__x86_64__)
+    for (int i = 0; i < SLOW_LINES; i++) __builtin_ia32_clflush(slow_lines[i]);
+#endif
+    for (int i = 0; i < SLOW_LINES; i++) *(volatile char *)slow_lines[i] = (char)i;
 }
 
 void flag_wait(const uint32_t *flag) {

@@ -33,6 +33,13 @@ pid_t child_start(void);
  * that takes longer than a child of a test may. */
 int child_finish(pid_t child);
 
+/* A task that fails with FAIL_AT_LENGTH, and a text of so many letters: its argument, a size_t. */
+enum { FAIL_AT_LENGTH = 3 };
+int fail_at_length(void *arg, void *result);
+
+/* Stores to lines that no cache has: what is stored next stays long in the store buffer, unless there is a fence. */
+void fill_store_buffer(void);
+
 /* LeakSanitizer has nothing to look for in this process. */
 void leaks_are_others(void);
 

@@ -951,19 +951,9 @@ Test(deque_load, stampede) {
 }
 
 /* The owner pops what it has just pushed, two at a time, while thieves take from the other side: the
- * last two entries are where pop's fence and its CAS matter. Before it pops it stores to lines that no
- * cache has, so that its store of bottom, behind those, stays long in the store buffer: that is the
- * window which the fence closes. */
-enum { SLOW_LINES = 16 };
-static char slow_lines[SLOW_LINES][CACHE_LINE] __attribute__((aligned(CACHE_LINE)));
-
-static void fill_store_buffer(void) {
-#if defined(__x86_64__)
-    for (int i = 0; i < SLOW_LINES; i++) __builtin_ia32_clflush(slow_lines[i]);
-#endif
-    for (int i = 0; i < SLOW_LINES; i++) *(volatile char *)slow_lines[i] = (char)i;
-}
-
+ * last two entries are where pop's fence and its CAS matter. Before it pops it fills its
+ * store buffer, so that its store of bottom stays there for long: that is the window which the fence
+ * closes. */
 static void pairs_thread(int index, void *context) {
     struct load *l = context;
     if (index != 0) {

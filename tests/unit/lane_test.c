@@ -383,6 +383,12 @@ static void reclaim_one(void *context) {
     a->own = filch__lane_reclaim(a->lane, a->index, false, false);
 }
 
+/* A lane with so many calls, from 0 on, and what somebody is going to try there. */
+static void init_with_calls(struct filch__lane *l, struct attempt *a, long calls) {
+    *a = (struct attempt){.lane = l};
+    init(l);
+    push_numbers(l, 0, calls);
+}
 /* Starts fn, which is stopped at the point. */
 static void start_stopped(struct attempt *a, const char *point, void (*fn)(void *)) {
     stopper_arm(&a->stop, point);
@@ -396,9 +402,8 @@ static void let_finish(struct attempt *a) {
 
 Test(lane_forced, the_owner_reclaims_before_the_thief) {
     struct filch__lane l;
-    struct attempt a = {.lane = &l};
-    init(&l);
-    push_numbers(&l, 0, 1);
+    struct attempt a;
+    init_with_calls(&l, &a, 1);
     publish_all(&l);
     start_stopped(&a, "lane.steal", steal_one);
     cr_assert(join(&l, 0));
@@ -409,44 +414,37 @@ Test(lane_forced, the_owner_reclaims_before_the_thief) {
     filch__lane_fini(&l);
 }
 
-Test(lane_forced, the_thief_steals_before_the_owner) {
+/* The oldest call is stolen while the owner is about to reclaim the newest. Returns whether that is still its own. */
+static bool reclaim_against_a_steal(long calls) {
     struct filch__lane l;
-    struct attempt a = {.lane = &l, .index = 0};
-    init(&l);
-    push_numbers(&l, 0, 1);
+    struct attempt a;
+    uint32_t newest = (uint32_t)calls - 1;
+    init_with_calls(&l, &a, calls);
     publish_all(&l);
-    cr_assert(filch_lane_pop(&l.hot, slot_of(&l, 0)));
+    a.index = newest;
+    cr_assert(filch_lane_pop(&l.hot, slot_of(&l, newest)));
     start_stopped(&a, "lane.reclaim", reclaim_one);
     assert_steal(&l, 0);
     let_finish(&a);
-    cr_assert_not(a.own);
-    filch__lane_reset(&l, 0, false);
-    assert_shape(&l, 0, 0, 0);
+    if (!a.own) filch__lane_reset(&l, newest, false);
+    assert_shape(&l, newest, newest, newest);
     filch__lane_fini(&l);
+    return a.own;
 }
 
+Test(lane_forced, the_thief_steals_before_the_owner) {
+    cr_assert_not(reclaim_against_a_steal(1));
+}
 /* The slot that the owner wants was public when it looked; an older one was stolen: it is still the owner's. */
 Test(lane_forced, the_thief_steals_an_older_one_before_the_owner) {
-    struct filch__lane l;
-    struct attempt a = {.lane = &l, .index = 1};
-    init(&l);
-    push_numbers(&l, 0, 2);
-    publish_all(&l);
-    cr_assert(filch_lane_pop(&l.hot, slot_of(&l, 1)));
-    start_stopped(&a, "lane.reclaim", reclaim_one);
-    assert_steal(&l, 0);
-    let_finish(&a);
-    cr_assert(a.own);
-    assert_shape(&l, 1, 1, 1);
-    filch__lane_fini(&l);
+    cr_assert(reclaim_against_a_steal(2));
 }
 
 /* The slot is another call by the time of the CAS, and public again: the word has changed. */
 Test(lane_forced, a_thief_does_not_take_the_next_call_of_a_slot_by_an_old_word) {
     struct filch__lane l;
-    struct attempt a = {.lane = &l};
-    init(&l);
-    push_numbers(&l, 0, 1);
+    struct attempt a;
+    init_with_calls(&l, &a, 1);
     publish_all(&l);
     start_stopped(&a, "lane.steal", steal_one);
     cr_assert(join(&l, 0));
@@ -460,9 +458,8 @@ Test(lane_forced, a_thief_does_not_take_the_next_call_of_a_slot_by_an_old_word) 
 
 Test(lane_forced, the_second_thief_is_faster) {
     struct filch__lane l;
-    struct attempt a = {.lane = &l};
-    init(&l);
-    push_numbers(&l, 0, 2);
+    struct attempt a;
+    init_with_calls(&l, &a, 2);
     publish_all(&l);
     start_stopped(&a, "lane.steal", steal_one);
     assert_steal(&l, 0);
@@ -488,9 +485,8 @@ Test(lane_forced, a_pop_before_the_guard_is_raised) {
  * again: that one can be taken, since its join is slow. */
 Test(lane_forced, a_fork_after_the_guard_was_raised_is_joined_slowly) {
     struct filch__lane l;
-    struct attempt a = {.lane = &l};
-    init(&l);
-    push_numbers(&l, 0, 1);
+    struct attempt a;
+    init_with_calls(&l, &a, 1);
     cr_assert_not(filch_lane_pop(&l.hot, slot_of(&l, 0)));
     start_stopped(&a, "lane.force.raised", force_one);
     push_numbers(&l, 5, 6);
@@ -505,9 +501,8 @@ Test(lane_forced, a_fork_after_the_guard_was_raised_is_joined_slowly) {
 /* The guard is raised: the pop is slow, and the owner has it, whether the thief has read pos or not. */
 static void join_against_force(const char *point) {
     struct filch__lane l;
-    struct attempt a = {.lane = &l};
-    init(&l);
-    push_numbers(&l, 0, 1);
+    struct attempt a;
+    init_with_calls(&l, &a, 1);
     start_stopped(&a, point, force_one);
     cr_assert(filch_lane_pop(&l.hot, slot_of(&l, 0)), "slow");
     cr_assert(filch__lane_reclaim(&l, 0, false, false));
@@ -528,9 +523,8 @@ Test(lane_forced, a_join_after_the_force_has_read_pos) {
  * call is joined fast, because the owner has lowered the guard. */
 static void refill_against_force(const char *point) {
     struct filch__lane l;
-    struct attempt a = {.lane = &l};
-    init(&l);
-    push_numbers(&l, 0, 1);
+    struct attempt a;
+    init_with_calls(&l, &a, 1);
     start_stopped(&a, point, force_one);
     cr_assert(join(&l, 0));
     push_numbers(&l, 5, 6);
@@ -587,9 +581,8 @@ Test(lane_forced, a_force_of_the_slot_that_the_owner_reclaims) {
 /* The owner publishes what the thief wants to force: it is lost, and then there to be stolen. */
 Test(lane_forced, a_publish_while_a_force_is_stopped) {
     struct filch__lane l;
-    struct attempt a = {.lane = &l};
-    init(&l);
-    push_numbers(&l, 0, 3);
+    struct attempt a;
+    init_with_calls(&l, &a, 3);
     start_stopped(&a, "lane.force", force_one);
     cr_assert(filch__lane_publish(&l, false, false));
     let_finish(&a);
@@ -601,9 +594,8 @@ Test(lane_forced, a_publish_while_a_force_is_stopped) {
 
 static void two_forces(const char *point) {
     struct filch__lane l;
-    struct attempt a = {.lane = &l};
-    init(&l);
-    push_numbers(&l, 0, 2);
+    struct attempt a;
+    init_with_calls(&l, &a, 2);
     start_stopped(&a, point, force_one);
     assert_force(&l, 0);
     let_finish(&a);
@@ -738,18 +730,8 @@ Test(lane_load, thieves_steal_and_force) {
 }
 
 /* One call at a time is forked and joined at once, fast unless the guard says otherwise: that is where a pop and a force
- * meet. Before it pops, the owner stores to lines that no cache has, so that its store of pos, behind those, stays
- * long in the store buffer: the window that the barrier closes. */
-enum { SLOW_LINES = 16 };
-static char slow_lines[SLOW_LINES][CACHE_LINE] __attribute__((aligned(CACHE_LINE)));
-
-static void fill_store_buffer(void) {
-#if defined(__x86_64__)
-    for (int i = 0; i < SLOW_LINES; i++) __builtin_ia32_clflush(slow_lines[i]);
-#endif
-    for (int i = 0; i < SLOW_LINES; i++) *(volatile char *)slow_lines[i] = (char)i;
-}
-
+ * meet. Before it pops, the owner fills its store buffer, so that its store of pos stays there for long: the window
+ * that the barrier closes. */
 /* The guard is to be raised at the time of the pop: a little after the fork. */
 static bool await_fork(struct load *l, struct filch__random *random) {
     while (load_acquire(&l->lane.hot.pos) == l->lane.slots) { /* L2 <- L1, L3 */

@@ -1,6 +1,7 @@
 /* worker_test.c: a worker process and its tasks, as the program sees them through the channel.
  *
  * SPDX-License-Identifier: MIT */
+#include "support.h"
 #include "worker_support.h"
 
 #include <filch/executor.h>
@@ -58,16 +59,6 @@ static int return_code(void *arg, void *result) {
     (void)result;
     return *(int *)arg;
 }
-static int fail_at_length(void *arg, void *result) {
-    size_t size = *(size_t *)arg;
-    char *text = malloc(size + 1);
-    (void)result;
-    memset(text, 'x', size);
-    text[size] = '\0';
-    int code = filch_fail(9, "%s", text);
-    free(text);
-    return code;
-}
 
 Test(worker, codes_and_texts) {
     struct zygote_play z = zygote_with((struct zygote_options){0});
@@ -93,7 +84,7 @@ Test(worker, a_long_text_stands_in_a_segment) {
         struct filch__held *held;
         size_t size = MESSAGE_INLINE + 1;
         struct answer a = run_in(&w, fail_at_length, &size, sizeof size, 0);
-        cr_assert_eq(a.head.code, 9);
+        cr_assert_eq(a.head.code, FAIL_AT_LENGTH);
         cr_assert_eq(a.head.text.size, size);
         cr_assert_neq(a.head.text.segment, 0);
         const char *text = filch__arena_view_hold(w.view, &a.head.text, &held);
