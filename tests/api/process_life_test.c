@@ -292,20 +292,23 @@ static void submit_square(void *context) {
 
 /* The desk reads the function while the cancel puts the outcome in its place. */
 Test(process_life, a_cancel_of_a_task_that_is_about_to_be_posted) {
+    enum { ROUNDS = 20 };
+    /* Each its own: the manager may still look at the name of one that was released. */
+    static struct stopper stoppers[ROUNDS][2];
     filch_executor *e = processes_of(1);
-    struct stopper first, second;
     check_it_works(e);
-    for (int i = 0; i < 20; i++) {
-        stopper_arm(&first, "post.function");
+    for (int i = 0; i < ROUNDS; i++) {
+        struct stopper *first = &stoppers[i][0], *second = &stoppers[i][1];
+        stopper_arm(first, "post.function");
         pthread_t thread = thread_start(submit_square, e);
-        stopper_wait_reached(&first);
+        stopper_wait_reached(first);
         /* That thread is at the desk, and finds this one there next. */
         filch_future *f = submit_to(e, times_itself, &i, sizeof i, sizeof i);
-        stopper_arm(&second, "post.function");
-        stopper_release(&first);
-        stopper_wait_reached(&second);
+        stopper_arm(second, "post.function");
+        stopper_release(first);
+        stopper_wait_reached(second);
         cr_assert(filch_future_cancel(f));
-        stopper_release(&second);
+        stopper_release(second);
         thread_finish(thread);
         cr_assert_eq(filch_future_result(f, NULL, FILCH_FOREVER), FILCH_ECANCELED);
         filch_future_release(f);
