@@ -57,19 +57,18 @@ static void read_socket(struct filch__processes *p) {
 
 /* Sleep -------------------------------------------------------------------------------------------- */
 
-/* Names who sleeps: the attendant, if there is one; else the manager. */
+/* Names who sleeps: the attendant, if there is one; else the manager. Whoever comes or goes after the last look names itself, or the
+ * manager: nothing is written here behind that look. */
 static void name_sleeper(struct filch__processes *p) {
     uint32_t attended, before;
     attended = load_relaxed(&p->attendant); /* relaxed: V33 follows */
     do {
         before = attended;
-        store_relaxed(&p->common->listener,
-                      (uint32_t)(attended ? LISTENER_ATTENDANT
-                                          : LISTENER_MANAGER)); /* relaxed: the fences follow */
-        fence_seq_cst();                                        /* V33 <-> V32 */
-        attended = load_relaxed(&p->attendant);                 /* relaxed: ordered by V33 */
+        filch__listen(p->common, before ? LISTENER_ATTENDANT : LISTENER_MANAGER);
+        fence_seq_cst();                        /* V33 <-> V32 */
+        attended = load_relaxed(&p->attendant); /* relaxed: ordered by V33 */
     } while (attended != before);
-    filch__listen(p->common, before ? LISTENER_ATTENDANT : LISTENER_MANAGER);
+    POINT("manager.named");
 }
 
 static void run_chores(struct filch__processes *p) {

@@ -1,0 +1,78 @@
+/* process_races_test.c: threads of the program that meet at the desk of an executor on processes, each stopped where it hurts.
+ *
+ * What is lost there is waited for without an end: the suite's time limit says so.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "process_support.h"
+
+TestSuite(process_races, .timeout = 20);
+
+/* Support ------------------------------------------------------------------------------------------------- */
+
+/* A task that may stay as stay_until_open does, and whose argument has a destructor, which the manager runs: it says that it has
+ * come, and stays until it may go. */
+struct visit {
+    uint32_t come, go;
+};
+struct guest {
+    struct stay stay;
+    struct visit *visit;
+};
+static void stay_in_destructor(void *arg) {
+    struct guest *guest = arg;
+    flag_raise(&guest->visit->come);
+    flag_wait(&guest->visit->go);
+}
+static filch_future *submit_guest(filch_executor *e, filch_task_fn *fn, struct guest *guest) {
+    filch_task task = FILCH_TASK_INIT;
+    filch_future *f = NULL;
+    task.fn = fn;
+    task.arg = guest;
+    task.arg_size = sizeof *guest;
+    task.arg_destroy = stay_in_destructor;
+    ok(filch_submit_task(e, &task, &f));
+    return f;
+}
+
+static void await_it(void *future) {
+    (void)filch_future_result(future, NULL, FILCH_FOREVER);
+}
+/* A thread that waits for the future and does the desk's work; it stands before its sleep. */
+static pthread_t attend(filch_future *f, struct stopper **sleep) {
+    *sleep = stop_at("attend.sleep");
+    pthread_t thread = thread_start(await_it, f);
+    stopper_wait_reached(*sleep);
+    return thread;
+}
+/* Who sleeps ---------------------------------------------------------------------------------------------- */
+
+/* The manager has seen an attendant, and is stopped; the attendant goes. */
+Test(process_races, the_manager_names_no_attendant_that_has_gone) {
+    filch_executor *e = processes_of(2);
+    struct visit first = {0, 0}, second = {0, 1};
+    struct guest guest = {new_stay(), &second};
+    struct stay stay;
+    struct stopper *asleep, *named, *slept;
+    filch_future *f = stay_on(e, &stay);
+    pthread_t attendant = attend(f, &asleep);
+    filch_future *g = submit_guest(e, do_nothing, &(struct guest){stay, &first});
+    while (filch_load_acquire(&first.come) == 0) (void)filch_future_result(g, NULL, 1);
+    named = stop_at("manager.named");
+    flag_raise(&first.go);
+    stopper_wait_reached(named);
+    stopper_release(asleep);
+    shared_add(stay.open, 1);
+    thread_finish(attendant);
+    slept = stop_at("manager.sleep");
+    stopper_release(named);
+    stopper_wait_reached(slept);
+    filch_future *h = submit_guest(e, stay_until_open, &guest);
+    shared_wait(guest.stay.pid, 1);
+    stopper_release(slept);
+    shared_add(guest.stay.open, 1);
+    flag_wait(&second.come); /* by the manager, who is told of its end */
+    filch_future_release(f);
+    filch_future_release(g);
+    filch_future_release(h);
+    ok(filch_executor_destroy(e));
+}
