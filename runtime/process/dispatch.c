@@ -142,7 +142,10 @@ static bool post_first(struct filch__processes *p, struct filch__ended *ended) {
         return false;
     }
     p->queue.first = next;
-    if (how.code != 0) fail(p, ended, f, how.code, how.text);
+    if (unlikely(how.code == POST_GONE))
+        filch__future_drop(f);
+    else if (unlikely(how.code != 0))
+        fail(p, ended, f, how.code, how.text);
     return true;
 }
 

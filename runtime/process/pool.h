@@ -14,7 +14,7 @@
  *   V7 fence_seq_cst (visit) <-> V8 fence_seq_cst (retire): of "count, look for the channel" and "take it away, look at the count", at least one sees the other
  *   V9 fetch_sub_acq_rel visitors (leave) -> V10 load_acquire visitors (retire): the channel is used no more
  *   V11 store_release channel (hire) -> V12 load_acquire channel (visit): its fields
- *   V13 store_release ticket (post) -> V14 load_acquire ticket (find): the claim is POSTED
+ *   V13 store_release ticket (post) -> V14 load_acquire ticket (find): the number; its claim is POSTED, or is going to be
  *   V16 store_release attendant (go) -> V15 cas_acq_rel attendant (come): the same
  *   V17 fetch_sub_acq_rel unfinished (done) -> V18 load_acquire unfinished (end): the futures have ended
  *   V19 store_release over (desk) -> V20 load_acquire over (manager): no worker is left

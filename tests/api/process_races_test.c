@@ -76,3 +76,55 @@ Test(process_races, the_manager_names_no_attendant_that_has_gone) {
     filch_future_release(h);
     ok(filch_executor_destroy(e));
 }
+
+/* A cancel while it is posted ------------------------------------------------------------------------------ */
+
+static struct stopper *copying; /* the desk stands before it reads the task */
+static int destroyed, destroyed_early;
+static uint32_t cancelled;
+static void note_destroyed(void *arg) {
+    (void)arg;
+    add(&destroyed, 1);
+    if (stopper_is_reached(copying)) add(&destroyed_early, 1);
+}
+static void cancel_it(void *future) {
+    filch_future_cancel(future);
+    flag_raise(&cancelled);
+}
+static void submit_nothing(void *executor) {
+    if (filch_submit(executor, do_nothing, NULL, 0, 0, NULL) != 0) abort();
+}
+
+/* While the desk copies an argument nobody destroys it. */
+Test(process_races, an_argument_that_is_copied_is_not_destroyed) {
+    filch_executor *e = processes_of(1);
+    char bytes[100] = "";
+    filch_task task = FILCH_TASK_INIT;
+    filch_future *f = NULL;
+    task.fn = do_nothing;
+    task.arg = bytes;
+    task.arg_size = sizeof bytes;
+    task.arg_destroy = note_destroyed;
+    struct stopper *held = stop_at("post.held");
+    pthread_t desk = thread_start(submit_nothing, e);
+    stopper_wait_reached(held);
+    ok(filch_submit_task(e, &task,
+                         &f)); /* for which the one who holds the desk takes another turn */
+    copying = stop_at("post.held");
+    struct stopper *revoke = stop_at("attend.revoke");
+    stopper_release(held);
+    stopper_wait_reached(copying);
+    pthread_t canceller = thread_start(cancel_it, f);
+    while (!stopper_is_reached(revoke) && filch_load_acquire(&cancelled) == 0) sched_yield();
+    stopper_release(revoke);
+    for (int i = 0; i < 100; i++) sched_yield();
+    cr_assert_eq(read_int(&destroyed_early), 0);
+    cr_assert_eq(read_int(&destroyed), 0);
+    stopper_release(copying);
+    thread_finish(canceller);
+    thread_finish(desk);
+    int rc = finish(f);
+    cr_assert(rc == 0 || rc == FILCH_ECANCELED, "%d", rc);
+    ok(filch_executor_destroy(e));
+    cr_assert_eq(destroyed, 1);
+}
