@@ -4,6 +4,7 @@
  *          vacate, when the zygote has said that it died.
  * Memory   the channel of a worker that is gone is unmapped when no visitor can be using it (pool.h, keep 3).
  * All of it at the desk. */
+#include "base/point.h"
 #include "error.h"
 #include "os/clock.h"
 #include "os/memory.h"
@@ -130,6 +131,7 @@ struct filch__seat *filch__hire(struct filch__processes *p) {
     p->live++;
     p->started++;
     if (unlikely(p->start_error != 0)) store_release(&p->start_error, 0); /* V34 -> V35 */
+    POINT("hire.made");
     return s;
 }
 

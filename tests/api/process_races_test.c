@@ -128,3 +128,34 @@ Test(process_races, an_argument_that_is_copied_is_not_destroyed) {
     ok(filch_executor_destroy(e));
     cr_assert_eq(destroyed, 1);
 }
+
+/* A submit that is refused --------------------------------------------------------------------------------- */
+
+struct submission {
+    filch_executor *e;
+    filch_future *f;
+    int rc;
+};
+static void submit_it(void *context) {
+    struct submission *s = context;
+    s->rc = filch_submit(s->e, do_nothing, NULL, 0, 0, &s->f);
+}
+
+/* It has seen that no worker could be started; then one is, which does not have the task yet. */
+Test(process_races, a_submit_is_refused_or_runs) {
+    filch_executor *e = processes_of(1);
+    struct submission s = {e, NULL, -1};
+    struct stopper *reconsider = stop_at("submit.reconsider"), *made = stop_at("hire.made");
+    filch__fault_plan(FAULT_FD, 0, true);
+    pthread_t submitter = thread_start(submit_it, &s);
+    stopper_wait_reached(reconsider);
+    filch__fault_clear();
+    stopper_wait_reached(made);
+    stopper_release(reconsider);
+    thread_finish(submitter);
+    stopper_release(made);
+    cr_assert_eq(s.rc == 0, s.f != NULL);
+    cr_assert(s.rc == 0 || s.rc == FILCH_EAGAIN || s.rc == FILCH_ENOMEM, "%d", s.rc);
+    if (s.rc == 0) cr_assert_eq(finish(s.f), 0);
+    ok(filch_executor_destroy(e));
+}
