@@ -71,6 +71,12 @@ static void name_sleeper(struct filch__processes *p) {
     POINT("manager.named");
 }
 
+/* The manager is awake. An attendant that sleeps stays named: what the manager runs now may take long. */
+static void stop_listening(struct filch__processes *p) {
+    uint32_t own = LISTENER_MANAGER;
+    (void)cas_relaxed(&p->common->listener, &own, (uint32_t)LISTENER_NOBODY); /* relaxed: a hint */
+}
+
 static void run_chores(struct filch__processes *p) {
     struct filch__link *link = filch__chain_reverse(filch__stack_take_all(&p->chores));
     uint32_t generation = filch__fork_now();
@@ -99,8 +105,9 @@ void filch__manager_step(struct filch__processes *p, int64_t deadline) {
     int64_t timer = load_relaxed(&p->timer); /* relaxed: who sets it rings */
     POINT("manager.sleep");
     filch__fds_wait(fds, 2, ready, timer < deadline ? timer : deadline);
+    POINT("manager.woken");
     if (ready[0]) {
-        store_relaxed(&p->common->listener, (uint32_t)LISTENER_NOBODY); /* relaxed: a hint */
+        stop_listening(p);
         filch__bell_clear(p->manager_bell);
     }
     if (timer != FILCH_FOREVER && filch__now() >= timer)

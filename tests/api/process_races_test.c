@@ -77,6 +77,31 @@ Test(process_races, the_manager_names_no_attendant_that_has_gone) {
     ok(filch_executor_destroy(e));
 }
 
+/* The manager is awake, and runs code of the user that lasts until the attendant has been woken. */
+Test(process_races, an_attendant_is_woken_while_the_manager_is_busy) {
+    filch_executor *e = processes_of(2);
+    struct visit visit = {0, 0};
+    struct stay stay;
+    struct stopper *asleep, *woken;
+    filch_future *f = stay_on(e, &stay);
+    pthread_t attendant = attend(f, &asleep);
+    stopper_release(asleep);
+    cr_assert_eq(finish(submit_to(e, do_nothing, NULL, 0, 0)), 0);
+    usleep(20000); /* the zygote has told of both workers */
+    woken = stop_at("manager.woken");
+    filch_future *g = submit_guest(e, do_nothing, &(struct guest){stay, &visit});
+    while (!stopper_is_reached(woken)) (void)filch_future_result(g, NULL, 1);
+    usleep(20000); /* the attendant sleeps again */
+    stopper_release(woken);
+    while (filch_load_acquire(&visit.come) == 0) (void)filch_future_result(g, NULL, 1);
+    shared_add(stay.open, 1);
+    thread_finish(attendant);
+    flag_raise(&visit.go);
+    filch_future_release(f);
+    filch_future_release(g);
+    ok(filch_executor_destroy(e));
+}
+
 /* A cancel while it is posted ------------------------------------------------------------------------------ */
 
 static struct stopper *copying; /* the desk stands before it reads the task */
