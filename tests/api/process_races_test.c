@@ -55,6 +55,10 @@ Test(process_races, the_manager_names_no_attendant_that_has_gone) {
     struct stopper *asleep, *named, *slept;
     filch_future *f = stay_on(e, &stay);
     pthread_t attendant = attend(f, &asleep);
+    filch_future *before = submit_to(e, do_nothing, NULL, 0, 0);
+    while (filch_future_result(before, NULL, 1) != 0) sched_yield();
+    filch_future_release(before);
+    usleep(20000); /* the zygote has told of both workers */
     filch_future *g = submit_guest(e, do_nothing, &(struct guest){stay, &first});
     while (filch_load_acquire(&first.come) == 0) (void)filch_future_result(g, NULL, 1);
     named = stop_at("manager.named");
