@@ -5,6 +5,7 @@
  * Source   the program is started by its path /proc/self/exe, so that it is the same one after a rename or chdir. */
 #include "error.h"
 #include "os/bell.h"
+#include "os/child.h"
 #include "os/clock.h"
 #include "os/memory.h"
 #include "os/process.h"
@@ -109,11 +110,16 @@ static int start_failed(int error) {
                         strerror(error));
 }
 
+/* What becomes the zygote's output, or error; -1: it gets /dev/null, since the program has closed its own. */
+static int stream(int wanted, int own) {
+    if (wanted != 0) return wanted;
+    return filch__fd_is_open(own) ? own : -1;
+}
+
 static int start(struct filch__processes *p, const filch_process_options *o, int theirs) {
     static char name[] = "filch-zygote";
     char *argv[] = {name, NULL};
-    int fds[ZYGOTE_SOCKET + 1] = {-1, o->output != 0 ? o->output : 1, o->error != 0 ? o->error : 2,
-                                  theirs};
+    int fds[ZYGOTE_SOCKET + 1] = {-1, stream(o->output, 1), stream(o->error, 2), theirs};
     char **environment = make_environment(o->environment);
     if (environment == NULL) return start_failed(ENOMEM);
     struct filch__start how = {.argv = argv,

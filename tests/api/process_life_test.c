@@ -119,6 +119,16 @@ Test(process_life, a_program_in_cpp) {
     cr_assert_eq(end(&program), 0);
 }
 
+/* R-PROC-51: a program without some of its standard streams, as a daemon is. */
+Test(process_life, with_standard_streams_closed) {
+    for (int which = 1; which < 8; which++) {
+        char n[2] = {(char)('0' + which), '\0'};
+        struct program program = start(path_of("process-program"), NULL, "it", "closed", n);
+        int status = end(&program);
+        cr_assert_eq(status, 0, "%d: %d", which, status);
+    }
+}
+
 /* R-PROC-53: the end of main finishes what was accepted. */
 Test(process_life, the_end_of_the_program_finishes_its_work) {
     struct program program = start(path_of("process-program"), NULL, "it", "pending", "30");
