@@ -179,6 +179,7 @@ void filch__dispatch_publish(struct filch__processes *p) {
 
 void filch__dispatch_quit(struct filch__processes *p, struct filch__seat *s) {
     s->life = SEAT_RETIRING;
+    filch__death_expect(p, s);
     if (filch__channel_begin_down(s->channel, MESSAGE_QUIT, sizeof(struct filch__message)) == NULL)
         filch__hire_kill(p, s, NULL); /* it does not read, although it has nothing to do */
     else

@@ -126,6 +126,7 @@ struct filch__seat *filch__hire(struct filch__processes *p) {
     s->posted = 0;
     s->bytes = 0;
     s->done = 0;
+    s->due = 0;
     s->numbers_used = 0;
     s->begun = false;
     p->live++;
@@ -138,6 +139,7 @@ struct filch__seat *filch__hire(struct filch__processes *p) {
 void filch__hire_kill(struct filch__processes *p, struct filch__seat *s, char *fault) {
     struct filch__packet packet = {
         .kind = PACKET_KILL, .slot = (uint32_t)s->index, .life = s->number};
+    if (s->life != SEAT_DOOMED) filch__death_expect(p, s);
     s->life = SEAT_DOOMED;
     if (s->fault == NULL)
         s->fault = fault;

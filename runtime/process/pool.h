@@ -100,6 +100,7 @@ struct filch__seat {
     struct filch__later *later; /* messages for which the ring had no room */
     bool begun;                 /* something stands in the down ring that is not published */
     char *fault;                /* why it was killed; owned; or NULL */
+    int64_t due;                /* when it should have ended, told to quit or killed; 0: never */
     struct filch__posting postings[CHANNEL_TICKETS];
 };
 
@@ -141,6 +142,7 @@ struct filch__processes {
     bool zygote_watched;                /* the manager's: its socket is open on the other side */
     uint64_t completed, started, woken; /* statistics */
     int64_t timeout_at;                 /* when to look for tasks that run too long; 0: never */
+    int64_t due;                        /* of a worker, the next one; 0: none */
     /* Any thread's. */
     own_lines struct filch__stack injector;
     own_lines uint32_t desk;
@@ -274,6 +276,12 @@ void filch__death_notice(struct filch__processes *p, const struct filch__packet 
                          struct filch__ended *ended);
 /* Tasks that run too long. */
 void filch__death_timeouts(struct filch__processes *p);
+/* It should end now: filch__quit_grace from now on it is overdue. */
+void filch__death_expect(struct filch__processes *p, struct filch__seat *s);
+/* Workers that have not ended in time. */
+void filch__death_overdue(struct filch__processes *p);
+/* Nanoseconds that a worker may take to end, its exit handlers included: 5 s, as for a zygote. Tests change it. */
+extern int64_t filch__quit_grace;
 /* The executor breaks, for that reason, which is owned then; NULL: no memory for a text. */
 void filch__death_break(struct filch__processes *p, char *cause);
 /* The task runs, by now: what it is waited for is its end. */
