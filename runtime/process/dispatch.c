@@ -142,7 +142,10 @@ static bool post_first(struct filch__processes *p, struct filch__ended *ended) {
         return false;
     }
     p->queue.first = next;
-    if (how.code != 0) fail(p, ended, f, how.code, how.text);
+    if (unlikely(how.code == POST_GONE))
+        filch__future_drop(f);
+    else if (unlikely(how.code != 0))
+        fail(p, ended, f, how.code, how.text);
     return true;
 }
 
@@ -176,6 +179,7 @@ void filch__dispatch_publish(struct filch__processes *p) {
 
 void filch__dispatch_quit(struct filch__processes *p, struct filch__seat *s) {
     s->life = SEAT_RETIRING;
+    filch__death_expect(p, s);
     if (filch__channel_begin_down(s->channel, MESSAGE_QUIT, sizeof(struct filch__message)) == NULL)
         filch__hire_kill(p, s, NULL); /* it does not read, although it has nothing to do */
     else

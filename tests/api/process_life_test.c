@@ -119,6 +119,16 @@ Test(process_life, a_program_in_cpp) {
     cr_assert_eq(end(&program), 0);
 }
 
+/* R-PROC-51: a program without some of its standard streams, as a daemon is. */
+Test(process_life, with_standard_streams_closed) {
+    for (int which = 1; which < 8; which++) {
+        char n[2] = {(char)('0' + which), '\0'};
+        struct program program = start(path_of("process-program"), NULL, "it", "closed", n);
+        int status = end(&program);
+        cr_assert_eq(status, 0, "%d: %d", which, status);
+    }
+}
+
 /* R-PROC-53: the end of main finishes what was accepted. */
 Test(process_life, the_end_of_the_program_finishes_its_work) {
     struct program program = start(path_of("process-program"), NULL, "it", "pending", "30");
@@ -258,6 +268,58 @@ Test(process_life, several_at_once) {
     /* The threads' own memory is given back when they have ended. */
     struct census now = take_census();
     cr_assert(now.fds == before.fds && now.mappings == before.mappings);
+}
+
+/* Ends that do not come ------------------------------------------------------------------------------------ */
+
+/* runtime/process/pool.h, which public tests do not see. */
+extern int64_t filch__quit_grace;
+
+static void sleep_on(void) {
+    for (;;) pause();
+}
+static int hang_at_exit(void *arg, void *result) {
+    (void)arg;
+    *(int *)result = (int)getpid();
+    return atexit(sleep_on);
+}
+
+/* Workers that are stopped, or hang in an exit handler, are killed in the end. */
+Test(process_life, a_worker_that_does_not_end_is_killed) {
+    filch__quit_grace = FILCH_MILLISECONDS(200);
+    struct census before = census_before();
+    for (int stopped = 0; stopped < 2; stopped++) {
+        filch_executor *e = processes_of(1);
+        int worker =
+            stopped ? some_worker(e) : value_of(submit_to(e, hang_at_exit, NULL, 0, sizeof(int)));
+        usleep(1000 * (stopped ? 20 : 0)); /* it sleeps by then */
+        if (stopped) cr_assert_eq(kill(worker, SIGSTOP), 0);
+        ok(filch_executor_destroy(e));
+        cr_assert(is_gone(worker));
+    }
+    check_census(&before);
+}
+
+/* One that retires does not keep its place either. */
+Test(process_life, a_worker_that_hangs_when_it_retires_is_replaced) {
+    filch__quit_grace = FILCH_MILLISECONDS(200);
+    filch_process_options options = process_options(1);
+    options.max_tasks_per_worker = 1;
+    filch_executor *e = processes_with(options);
+    int worker = value_of(submit_to(e, hang_at_exit, NULL, 0, sizeof(int)));
+    cr_assert_neq(some_worker(e), worker);
+    cr_assert(is_gone(worker));
+    ok(filch_executor_destroy(e));
+}
+
+/* The zygote is stopped, too, and so kills nobody. */
+Test(process_life, a_stopped_zygote_does_not_hold_up_the_end) {
+    filch__quit_grace = FILCH_MILLISECONDS(200);
+    filch_executor *e = processes_of(1);
+    int worker = some_worker(e), zygote = zygote_of(worker);
+    cr_assert_eq(kill(zygote, SIGSTOP), 0);
+    ok(filch_executor_destroy(e));
+    cr_assert(ends_soon(worker) && ends_soon(zygote));
 }
 
 /* Signals ------------------------------------------------------------------------------------------------ */
