@@ -58,21 +58,23 @@ static inline struct filch__link *filch__link_next(struct filch__link *link) {
     return next == NULL ? NULL : container_of(next, struct filch__link, node);
 }
 
-/* Hangs `next`, or nothing, below one that the caller owns. */
+/* Hangs `next`, or nothing, below one that the caller owns. Atomic: a future's ticket has the same place, and who visits a
+ * process executor (process/attend.c) may still look there; bit 0 tells it that this is none. */
 static inline void filch__link_set_next(struct filch__link *link, struct filch__link *next) {
-    link->node.next = next == NULL ? NULL : &next->node;
+    struct cds_lfs_node *node = next == NULL ? NULL : &next->node;
+    store_relaxed(&link->node.next, node); /* relaxed: the chain is published as a whole */
 }
 
 /* Turns a taken chain round: oldest first. */
 static inline struct filch__link *filch__chain_reverse(struct filch__link *link) {
-    struct cds_lfs_node *done = NULL;
-    for (struct cds_lfs_node *node = link == NULL ? NULL : &link->node; node != NULL;) {
-        struct cds_lfs_node *next = node->next;
-        node->next = done;
-        done = node;
-        node = next;
+    struct filch__link *done = NULL;
+    while (link != NULL) {
+        struct filch__link *next = filch__link_next(link);
+        filch__link_set_next(link, done);
+        done = link;
+        link = next;
     }
-    return done == NULL ? NULL : container_of(done, struct filch__link, node);
+    return done;
 }
 
 #endif

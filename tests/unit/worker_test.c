@@ -41,7 +41,7 @@ Test(worker, many_are_posted_ahead) {
             post(&w, (uint32_t)i, square, &i, sizeof i, sizeof i);
         for (int i = 0; i < CHANNEL_TICKETS; i++) {
             struct answer a = take_answer(&w, MESSAGE_RESULT);
-            cr_assert_eq(a.head.ticket, i);
+            cr_assert_eq(a.head.ticket, (uint32_t)i);
             cr_assert_eq(a.head.generation, first + (uint64_t)i);
             cr_assert_eq(int_of(&a), i * i);
             filch__claim_free(&w.channel, (uint32_t)i);
@@ -341,7 +341,7 @@ Test(worker, a_full_ring_is_waited_for) {
     usleep(20000);
     for (int i = 0; i < N; i++) {
         struct answer a = take_answer(&w, MESSAGE_RESULT);
-        cr_assert_eq(a.head.ticket, i);
+        cr_assert_eq(a.head.ticket, (uint32_t)i);
         cr_assert_eq(a.head.value.size, 4000);
         for (int k = 0; k < 4000; k++) cr_assert_eq(a.value[k], (char)i);
     }

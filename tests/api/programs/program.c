@@ -147,6 +147,8 @@ static int count_children(void) {
     printf("\n%d signals, %d children, SIGPIPE %s\n", (int)signals, seen,
            pipes.sa_handler == before.sa_handler && pipes.sa_handler == SIG_DFL ? "untouched"
                                                                                 : "touched");
+    /* With ThreadSanitizer a child's _exit writes what is buffered. */
+    fflush(stdout);
     /* Its own children it sees as ever. */
     pid_t child = fork();
     if (child == 0) _exit(3);
