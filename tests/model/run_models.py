@@ -98,7 +98,7 @@ def verify(model, check, fault, folder):
         outcome.problem = 'the search was cut short: ' + cut[0].strip()
     if pan.returncode not in (0, 1) and outcome.errors == 0:
         outcome.problem = f'pan ended with {pan.returncode}'
-    outcome.unreached = unreached_lines(text, tool(['./pan', '-d'], folder, 60).stdout) if not fault else set()
+    outcome.unreached = unreached_lines(text, tool(['./pan', '-d', '-d'], folder, 60).stdout) if not fault else set()
     return outcome
 
 
