@@ -268,7 +268,7 @@ void order_called(filch_future *future, void *context) {
 static void damage(struct item *item) {
     static uint32_t orders;
     uint32_t number = filch_fetch_add_relaxed(&orders, 1);
-    if (number != 100) return;
+    if (number != 100 && (ledger_fault != FAULT_WRONG || number < 100)) return;
     if (ledger_fault == FAULT_WRONG) item->order.seed++;
     /* As if the end of the task were never told. */
     if (ledger_fault == FAULT_LOST) must(filch_promise(0, &item->future) == 0, "promise");
