@@ -233,10 +233,15 @@ static int run_kind(const struct order *order, uint32_t run) {
     }
 }
 
+/* In a worker process, which runs one task at a time. */
+static void enter_worker(struct shared handle) {
+    book_handle = handle;
+    the_book = shared_at(handle);
+}
+
 int order_run(void *arg, void *result) {
     const struct order *order = arg;
-    book_handle = order->book; /* the same for all */
-    if (the_book == NULL) the_book = shared_at(order->book);
+    if (the_book == NULL) enter_worker(order->book);
     struct entry *e = find_entry(order);
     uint32_t run = e == NULL ? 1 : filch_fetch_add_acq_rel(&e->began, 1) + 1;
     take_seat(order);
