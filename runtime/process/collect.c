@@ -167,7 +167,7 @@ static const char *end_task(struct filch__processes *p, struct filch__seat *s,
     filch__posting_clear(p, s, up->m.ticket);
     filch__posting_free(s, up->m.ticket);
     s->done++;
-    p->completed++;
+    count_own(&p->completed, 1);
     p->pause = 0;
     filch__end_future(p, ended, f);
     return NULL;

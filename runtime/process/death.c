@@ -63,7 +63,7 @@ static void end_running(struct filch__processes *p, filch_future *f, const char 
         return;
     }
     filch__future_set_outcome_of(f, FILCH_EWORKER, describe_task(f, end), pid);
-    p->completed++;
+    count_own(&p->completed, 1);
     filch__end_future(p, ended, f);
 }
 

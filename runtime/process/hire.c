@@ -49,7 +49,8 @@ static struct filch__seat *find_vacant(struct filch__processes *p) {
         if (p->seats[i].life == SEAT_VACANT) return &p->seats[i];
     if (p->seats_used == p->limit) return NULL;
     struct filch__seat *s = &p->seats[p->seats_used];
-    s->index = (int)p->seats_used++;
+    s->index = (int)p->seats_used;
+    store_relaxed(&p->seats_used, p->seats_used + 1); /* relaxed: a hint to others */
     return s;
 }
 
@@ -130,7 +131,7 @@ struct filch__seat *filch__hire(struct filch__processes *p) {
     s->numbers_used = 0;
     s->begun = false;
     p->live++;
-    p->started++;
+    count_own(&p->started, 1);
     if (unlikely(p->start_error != 0)) store_release(&p->start_error, 0); /* V34 -> V35 */
     POINT("hire.made");
     return s;
