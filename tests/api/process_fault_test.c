@@ -269,8 +269,8 @@ Test(process_fault, read_only_proc) {
         what(1##n##6) what(1##n##7)
 #define ALL(what)                                                                                  \
     EIGHT(what, 0)                                                                                 \
-    EIGHT(what, 1) EIGHT(what, 2) EIGHT(what, 3) EIGHT(what, 4) EIGHT(what, 5) EIGHT(what, 6)      \
-        EIGHT(what, 7)
+    EIGHT(what, 1)                                                                                 \
+    EIGHT(what, 2) EIGHT(what, 3) EIGHT(what, 4) EIGHT(what, 5) EIGHT(what, 6) EIGHT(what, 7)
 ALL(FUNCTION)
 static filch_task_fn *const functions[] = {ALL(NAME)};
 enum { FUNCTIONS = sizeof functions / sizeof *functions };
