@@ -306,8 +306,8 @@ bool filch__channel_is_elsewhere(const struct filch__channel *channel) {
 }
 
 bool filch__channel_is_quiet(const struct filch__channel *channel) {
-    return load_relaxed(&channel->worker->asleep) != 0 ||                  /* relaxed: a hint */
-           load_relaxed(&channel->worker->down_tail) == channel->down_pos; /* relaxed: a hint */
+    if (load_relaxed(&channel->worker->asleep) != 0) return true;          /* relaxed: a hint */
+    return load_relaxed(&channel->worker->down_tail) == channel->down_pos; /* relaxed: a hint */
 }
 
 /* W1. True: there is something to read. */

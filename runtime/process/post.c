@@ -91,10 +91,16 @@ struct load {
     uint32_t flags, child;
 };
 
+/* A child's was named by its worker, and is perhaps not here. */
+static const struct filch__function *function_of(struct filch__processes *p, filch_future *f) {
+    struct filch__child *child = filch__child_of(f);
+    return unlikely(child != NULL) ? child->function : filch__functions_get(p->functions, f->fn);
+}
+
 static struct load load_of(struct filch__processes *p, filch_future *f) {
     struct filch__extra *extra = filch__future_extra(f);
     uint64_t constant = state_constant(&f->state);
-    struct load load = {.function = filch__functions_get(p->functions, f->fn),
+    struct load load = {.function = function_of(p, f),
                         .arg = filch__future_arg(f),
                         .arg_size = extra != NULL ? extra->arg_size : state_result_offset(constant),
                         .result_size =

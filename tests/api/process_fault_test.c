@@ -266,3 +266,50 @@ Test(process_fault, read_only_proc) {
     if (status == CANNOT) cr_skip_test("may not mount in a namespace of its own");
     cr_assert_eq(status, GOOD, "%d", status);
 }
+
+/* Memory that comes back ---------------------------------------------------------------------------------- */
+
+/* So many functions that a worker's table of them has to grow for the last one. */
+#define FUNCTION(n)                                                                                \
+    static int say_##n(void *arg, void *result) {                                                  \
+        (void)arg;                                                                                 \
+        *(int *)result = n;                                                                        \
+        return 0;                                                                                  \
+    }
+#define NAME(n) say_##n,
+#define EIGHT(what, n)                                                                             \
+    what(1##n##0) what(1##n##1) what(1##n##2) what(1##n##3) what(1##n##4) what(1##n##5)            \
+        what(1##n##6) what(1##n##7)
+#define ALL(what)                                                                                  \
+    EIGHT(what, 0)                                                                                 \
+    EIGHT(what, 1)                                                                                 \
+    EIGHT(what, 2) EIGHT(what, 3) EIGHT(what, 4) EIGHT(what, 5) EIGHT(what, 6) EIGHT(what, 7)
+ALL(FUNCTION)
+static filch_task_fn *const functions[] = {ALL(NAME)};
+enum { FUNCTIONS = sizeof functions / sizeof *functions };
+
+static void say_destroyed(void *arg) {
+    flag_raise(*(uint32_t **)arg);
+}
+
+/* What was accepted is not forgotten because there was no memory for a moment, even if nobody waits for it, or submits. */
+Test(process_fault, what_was_accepted_ends_by_itself) {
+    made = 1;
+    for (long after = 0; made != 0; after++) {
+        uint32_t destroyed = 0, *place = &destroyed;
+        filch_task task = FILCH_TASK_INIT;
+        task.fn = do_nothing;
+        task.arg = &place;
+        task.arg_size = sizeof place;
+        task.arg_destroy = say_destroyed;
+        filch_executor *e = processes_of(1);
+        for (int i = 0; i < FUNCTIONS; i++)
+            (void)value_of(submit_to(e, functions[i], NULL, 0, sizeof(int)));
+        filch__fault_plan(FAULT_ALLOC, after, false);
+        int rc = filch_submit_task(e, &task, NULL);
+        cr_assert(rc == 0 || is_refusal(rc), "%d", rc);
+        if (rc == 0) flag_wait(&destroyed);
+        made = filch__fault_clear();
+        ok(filch_executor_destroy(e));
+    }
+}
