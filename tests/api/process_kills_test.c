@@ -84,6 +84,13 @@ static void take_answer(struct load *load, struct load_task *task) {
 
 /* From outside ------------------------------------------------------------------------------------------- */
 
+/* The other signal. Sanitizers have a handler for SIGSEGV, which starts a program of its own beside the workers. */
+#if defined(TEST_SANITIZE_ADDRESS) || defined(TEST_SANITIZE_THREAD)
+enum { OTHER_SIGNAL = SIGTERM };
+#else
+enum { OTHER_SIGNAL = SIGSEGV };
+#endif
+
 struct killer {
     int zygote, wanted, killed, stop;
     uint64_t random;
@@ -113,7 +120,7 @@ static void kill_at_random(void *context) {
         look_around(&crowd, killer->zygote);
         if (crowd.n > 0) victim %= crowd.n;
         if (crowd.n > 0 && (crowd.ages[victim] >= GROWN || (random >> 41 & 3) == 0) &&
-            kill(crowd.pids[victim], random >> 40 & 1 ? SIGKILL : SIGSEGV) == 0)
+            kill(crowd.pids[victim], random >> 40 & 1 ? SIGKILL : OTHER_SIGNAL) == 0)
             add(&killer->killed, 1);
         usleep((useconds_t)(random >> 32 & 0x7ff));
     }

@@ -324,9 +324,6 @@ static int keep_much(void *arg, void *result) {
 /* R-PROC-15: the future says nothing of it. */
 Test(process_options, a_worker_that_has_grown_is_replaced) {
     filch_process_options options = process_options(1);
-#if defined(TEST_SANITIZE_ADDRESS) || defined(TEST_SANITIZE_THREAD)
-    cr_skip_test("memory of sanitizers counts");
-#endif
     options.memory_limit = MUCH;
     filch_executor *e = processes_with(options);
     int small = some_worker(e);
