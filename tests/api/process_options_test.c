@@ -365,19 +365,33 @@ Test(process_options, limits_hold_in_workers_and_not_here) {
     ok(filch_executor_destroy(e));
 }
 
-/* R-PROC-16: none is UINT64_MAX. */
+/* A kind of limit that this process could lift: nobody sets all of them. */
+static int find_unlimited(struct rlimit *own) {
+    static const int kinds[] = {RLIMIT_CORE, RLIMIT_RSS, RLIMIT_LOCKS, RLIMIT_CPU, RLIMIT_FSIZE};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (getrlimit((__rlimit_resource_t)kinds[i], own) == 0 && own->rlim_max == RLIM_INFINITY)
+            return kinds[i];
+    return -1;
+}
+static int give_limit(void *arg, void *result) {
+    return getrlimit(*(__rlimit_resource_t *)arg, result) == 0 ? 0 : 1;
+}
+
+/* R-PROC-16: none is UINT64_MAX, where there was one. */
 Test(process_options, a_limit_may_be_none) {
-    filch_limit limit = {RLIMIT_CORE, UINT64_MAX, UINT64_MAX};
-    struct rlimit own, seen[2];
-    cr_assert_eq(getrlimit(RLIMIT_CORE, &own), 0);
-    if (own.rlim_max != RLIM_INFINITY) cr_skip_test("the own hard limit is lower");
+    struct rlimit own, seen;
+    int kind = find_unlimited(&own);
+    cr_assert_geq(kind, 0, "each of five hard limits is set");
+    own.rlim_cur = 1 << 30;
+    cr_assert_eq(setrlimit((__rlimit_resource_t)kind, &own), 0);
+    filch_limit limit = {kind, UINT64_MAX, UINT64_MAX};
     filch_process_options options = process_options(1);
     options.limits = &limit;
     options.limit_count = 1;
     filch_executor *e = processes_with(options);
-    filch_future *f = submit_to(e, give_limits, NULL, 0, sizeof seen);
-    ok(filch_future_result(f, seen, FILCH_FOREVER));
-    cr_assert_eq(seen[1].rlim_cur, RLIM_INFINITY);
+    filch_future *f = submit_to(e, give_limit, &kind, sizeof kind, sizeof seen);
+    ok(filch_future_result(f, &seen, FILCH_FOREVER));
+    cr_assert_eq(seen.rlim_cur, RLIM_INFINITY);
     filch_future_release(f);
     ok(filch_executor_destroy(e));
 }
