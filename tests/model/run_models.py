@@ -77,7 +77,7 @@ def verify(model, check, fault, folder):
     if spin.returncode != 0 or not (folder / 'pan.c').exists():
         outcome.problem = 'spin: ' + spin.stdout.strip()
         return outcome
-    cc = tool(['gcc', '-O0' if fault else '-O2', '-w', f'-DMEMLIM={MEGABYTES}',
+    cc = tool(['gcc', '-O0' if fault else '-O1', '-w', f'-DMEMLIM={MEGABYTES}',
                '-DCOLLAPSE', *options, '-o', 'pan', 'pan.c'], folder, 120)
     if cc.returncode != 0:
         outcome.problem = 'gcc: ' + cc.stdout.strip()
