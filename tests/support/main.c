@@ -16,7 +16,7 @@
  * becomes a child of this program (a subreaper) and must end soon, or the test has failed.
  *
  * Supported: Test, TestSuite (init, fini, disabled, timeout), ParameterizedTest, exit_code, signal,
- * cr_assert..., cr_expect..., cr_skip. Timeouts are stretched by TIMEOUT_FACTOR. A failed cr_assert
+ * cr_assert..., cr_expect..., cr_skip. A ParameterizedTest without parameters is not counted. Timeouts are stretched by TIMEOUT_FACTOR. A failed cr_assert
  * ends the process of its test at once, without fini. Arguments that are no option choose the tests whose
  * "suite::name" has one of them in it; options are ignored.
  *
@@ -263,6 +263,7 @@ static void run_test(const struct criterion_test *test, struct verdicts *verdict
         return;
     }
     struct criterion_test_params params = test->data->param_();
+    if (params.length == 0) printf("# %s::%s is not for here\n", test->category, test->name);
     for (size_t i = 0; i < params.length; i++)
         run_case(test, suite, (char *)params.params + i * params.size, verdicts);
     if (params.cleanup) params.cleanup(&params);
