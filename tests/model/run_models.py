@@ -28,7 +28,7 @@ import threading
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-DEPTH = 4_000_000
+DEPTH = 20_000
 MEGABYTES = 2000
 CHECKS = {
     # cc's options, and those of the verifier: -n would leave out the unreached statements
@@ -191,7 +191,7 @@ def main():
 def report(models, root, jobs):
     work = [(m, n, name) for m in models for n, name in [(0, '')] + m.faults]
     progress, failed, rows = Progress(len(work)), 0, []
-    print(f'1..{len(work)}', flush=True)
+    print(f'TAP version 13\n1..{len(work)}', flush=True)
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         tests = [pool.submit(run, m, n, name, root, progress) for m, n, name in work]
         for number, test in enumerate(tests, 1):
