@@ -26,9 +26,9 @@
  * FAULT 6 result_of_posted: collect.c: end_task without filch__future_started
  * FAULT 7 cancel_by_state_alone: attend.c: try_revoke makes it CANCELLING without the claim
  * FAULT 8 death_in_silence: zygote.c: DIED is not sent
- * FAULT 9 claim_after_message: post.c: the message is published before take_ticket has posted the claim
+ * FAULT 9 claim_after_message: post.c: the message is published before enter has posted the claim
  * FAULT 10 claim_after_call: work.c: filch__work_task takes the claim when the task has run
- * FAULT 11 cancelled_stays_posted: post.c: show does not revoke the claim where state_post failed
+ * FAULT 11 posted_though_cancelled: post.c: filch__post_with goes on where hold has failed
  * FAULT 12 result_before_call: work.c: run sends the result before the task has ended
  * FAULT 13 ticket_after_state: attend.c: try_revoke looks at the state before it reads the ticket */
 #ifndef FAULT
@@ -253,39 +253,35 @@ inline post() {
         :: else ->
            t = (used[0] -> 1 : 0);
            generation++;
-           g = generation;
-           used[t] = 1;
-           posted_task[t] = f;
-           posted_generation[t] = g;
-#if FAULT != 9
-           claim[AT(seat_life, t)] = POSTED; /* T2 */
-           claim_generation[AT(seat_life, t)] = g
-#endif
+           g = generation
         fi
     }
     if
     :: f != NO_TASK ->
-#if FAULT == 9
-       down[seat_life]!t, g, f;
-       atomic { claim[AT(seat_life, t)] = POSTED; claim_generation[AT(seat_life, t)] = g }
-#endif
-       atomic { f_ticket[f] = t; f_generation[f] = g }
-       atomic { /* T3 */
+       atomic { f_ticket[f] = t; f_generation[f] = g } /* T2 */
+       atomic {
            if
            :: life[f] == PENDING -> life[f] = POSTED; won = 1
-           :: life[f] == RUNNING -> won = 1 /* post_again */
-           :: else -> won = 0
+           :: life[f] == RUNNING -> won = 1 /* hold_again */
+           :: else -> won = (FAULT == 11)
            fi
        }
-#if FAULT != 11
        if
-       :: !won -> revoke(seat_life, t, g)
-       :: else
-       fi;
+       :: won ->
+          atomic { /* T3: the books */
+              used[t] = 1;
+              posted_task[t] = f;
+              posted_generation[t] = g
+          }
+#if FAULT == 9
+          down[seat_life]!t, g, f;
 #endif
+          atomic { claim[AT(seat_life, t)] = POSTED; claim_generation[AT(seat_life, t)] = g } /* T4 */
 #if FAULT != 9
-       down[seat_life]!t, g, f /* T4 */
+          down[seat_life]!t, g, f
 #endif
+       :: else -> dropped[f]++ /* POST_GONE */
+       fi
     :: else
     fi;
     atomic { t = 0; g = 0; f = 0; won = 0 }
