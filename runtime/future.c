@@ -49,11 +49,11 @@ cold void filch__future_set_outcome_of(filch_future *f, int code, char *text, in
     struct filch__outcome *record = text == NULL ? NULL : filch__alloc(sizeof *record);
     if (record == NULL) {
         filch__free(text);
-        store_release(&f->outcome, filch__outcome_of(code, pid)); /* V36 -> V37 */
+        f->outcome = filch__outcome_of(code, pid);
         return;
     }
     *record = (struct filch__outcome){.code = code, .text = text, .pid = pid};
-    store_release(&f->outcome, (uint64_t)(uintptr_t)record); /* V36 -> V37 */
+    f->outcome = (uint64_t)(uintptr_t)record;
 }
 
 void filch__future_set_outcome(filch_future *f, int code, char *text) {

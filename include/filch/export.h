@@ -4,6 +4,11 @@
 #ifndef FILCH_EXPORT_H
 #define FILCH_EXPORT_H
 
+/* State words hold counters, flags and pointers in 64 bits, and change in one operation. */
+#if !defined(__SIZEOF_POINTER__) || __SIZEOF_POINTER__ != 8
+#error "filch needs a 64-bit machine: its state words and sizes are 64 bits wide"
+#endif
+
 #if defined(__cplusplus)
 #define FILCH_BEGIN_DECLS extern "C" {
 #define FILCH_END_DECLS }

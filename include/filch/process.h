@@ -8,6 +8,8 @@
  * Callbacks, and destructors of arguments, run in the program. Inside a task filch_current_executor() is the executor, as
  * everywhere: a task may submit to it and wait. Promises and futures of the program cannot be used inside a task.
  *
+ * A worker that is told to end, by a shutdown or because it retires, has 5 s for its exit handlers, and is killed then.
+ *
  * SPDX-License-Identifier: MIT */
 #ifndef FILCH_PROCESS_H
 #define FILCH_PROCESS_H

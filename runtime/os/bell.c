@@ -3,6 +3,7 @@
 
 #include "os/clock.h"
 #include "os/fault.h"
+#include "os/socket.h"
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
@@ -13,7 +14,7 @@ enum { DESCRIPTORS = 64 };
 
 int filch__bell_create(void) {
     if (filch__fault(FILCH__FAULT_FD)) return -EMFILE;
-    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int fd = filch__fd_raise(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     return fd >= 0 ? fd : -errno;
 }
 

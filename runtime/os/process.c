@@ -12,6 +12,7 @@
 
 #include "os/fault.h"
 #include "os/memory.h"
+#include "os/socket.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -154,7 +155,7 @@ int filch__process_watch(int pid) {
         errno = EMFILE;
         return -1;
     }
-    return (int)syscall(SYS_pidfd_open, pid, 0);
+    return filch__fd_raise((int)syscall(SYS_pidfd_open, pid, 0));
 }
 
 bool filch__process_reap(int pid, struct filch__process_end *end) {

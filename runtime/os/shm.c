@@ -5,6 +5,7 @@
 
 #include "os/fault.h"
 #include "os/memory.h"
+#include "os/socket.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -50,7 +51,7 @@ static int create_file(const char *name) {
     int file = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
     if (file < 0 && errno == EINVAL) /* before Linux 6.3 */
         file = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    return file;
+    return filch__fd_raise(file);
 }
 
 /* All of it, and its size stays: nobody else who has the file can make an access fail. With signals blocked, because older kernels give

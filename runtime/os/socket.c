@@ -3,6 +3,7 @@
 
 #include "os/fault.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -16,8 +17,18 @@ union control {
 
 int filch__socket_pair(int ends[2]) {
     if (filch__fault(FILCH__FAULT_FD)) return EMFILE;
-    return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0 ? 0
-                                                                                            : errno;
+    int made[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, made) != 0)
+        return errno;
+    ends[0] = filch__fd_raise(made[0]);
+    ends[1] = filch__fd_raise(made[1]);
+    if (ends[0] >= 0 && ends[1] >= 0) return 0;
+    int error = errno;
+    for (int i = 0; i < 2; i++) {
+        filch__fd_close(ends[i]);
+        ends[i] = -1;
+    }
+    return error;
 }
 
 int filch__socket_send(int fd, const void *packet, size_t size, const int *fds, int n) {
@@ -52,10 +63,10 @@ static void take_descriptors(struct msghdr *message, int *fds, int *n) {
         for (size_t i = 0; i < count; i++) {
             int fd;
             memcpy(&fd, CMSG_DATA(head) + i * sizeof fd, sizeof fd);
-            if (*n < room)
-                fds[(*n)++] = fd;
-            else
+            if (*n >= room)
                 close(fd);
+            else if ((fd = filch__fd_raise(fd)) >= 0)
+                fds[(*n)++] = fd;
         }
     }
 }
@@ -80,6 +91,13 @@ long filch__socket_receive(int fd, void *packet, size_t size, int *fds, int *n) 
     int none = 0;
     take_descriptors(&message, fds, n != NULL ? n : &none);
     return got;
+}
+
+int filch__fd_raise(int fd) {
+    if (fd < 0 || fd > STDERR_FILENO) return fd;
+    int above = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    filch__fd_close(fd);
+    return above;
 }
 
 void filch__fd_close(int fd) {

@@ -29,11 +29,19 @@ struct place {
     uint64_t generation;
 };
 
+/* Which ticket it has, or had last. To be read before the state: who then sees it posted sees it posted by that ticket, or by
+ * one that is newer, and the claim's generation says which. The other way round it may be the ticket of a place where it is
+ * not posted yet, or where it is started once more: whoever revoked that could not cancel it, and nobody would end it. */
+static uint64_t ticket_of(filch_future *f) {
+    uint64_t word = load_acquire(&f->ticket); /* V14 <- V13 */
+    POINT("attend.ticket");
+    return word;
+}
+
 /* False: it is on its way to somewhere else; look again. During a visit. */
-static bool find_place(struct filch__processes *p, filch_future *f, uint64_t state,
+static bool find_place(struct filch__processes *p, uint64_t state, uint64_t word,
                        struct place *place) {
     int runner = state_runner(state);
-    uint64_t word = load_acquire(&f->ticket); /* V14 <- V13 */
     if (runner < 0 || (uint32_t)runner >= p->limit || (word & 1) == 0) return false;
     place->channel = load_acquire(&p->seats[runner].channel); /* V12 <- V11 */
     place->ticket = filch__ticket_index(word);
@@ -43,22 +51,21 @@ static bool find_place(struct filch__processes *p, filch_future *f, uint64_t sta
 
 /* T8. True: cancelled by this call; false: it is not pending any more, or, with *again, that cannot be said yet. */
 static bool try_revoke(struct filch__processes *p, filch_future *f, bool *again) {
-    uint64_t state = state_look(&f->state);
+    uint64_t word = ticket_of(f), state = state_look(&f->state);
     struct place at;
     *again = true;
     if (!state_is_posted(state)) {
         *again = state_life(state) == LIFE_PENDING;
         return *again && state_cancel(&f->state);
     }
-    if (!find_place(p, f, state, &at)) return false;
+    if (!find_place(p, state, word, &at)) return false;
     POINT("attend.revoke");
     if (filch__claim_revoke(at.channel, at.ticket, at.generation))
         return state_cancel_posted(&f->state);
     if (filch__claim_state(at.channel, at.ticket, at.generation) == CLAIM_TAKEN) {
         /* If it is of the future's present place still, it runs. */
         uint64_t now = state_look(&f->state);
-        *again = now != state || load_acquire(&f->ticket) != /* V14 <- V13 */
-                                     filch__ticket_word(at.ticket, at.generation);
+        *again = now != state || load_acquire(&f->ticket) != word; /* V14 <- V13 */
         if (!*again) *again = !state_start_posted(&f->state);
     }
     return false;
@@ -81,8 +88,8 @@ static void look(void *pool, filch_future *f) {
     struct filch__processes *p = pool;
     struct place at;
     visit(p);
-    uint64_t state = state_look(&f->state);
-    if (state_is_posted(state) && find_place(p, f, state, &at) &&
+    uint64_t word = ticket_of(f), state = state_look(&f->state);
+    if (state_is_posted(state) && find_place(p, state, word, &at) &&
         filch__claim_state(at.channel, at.ticket, at.generation) == CLAIM_TAKEN)
         (void)state_start_posted(&f->state);
     leave(p);
@@ -94,10 +101,10 @@ static void request(void *pool, filch_future *f) {
     uint64_t state, word;
     visit(p);
     do {
-        fence_seq_cst();                 /* V30 <-> V31 */
-        word = load_acquire(&f->ticket); /* V14 <- V13 */
+        fence_seq_cst(); /* V30 <-> V31 */
+        word = ticket_of(f);
         state = state_look(&f->state);
-        if (state_life(state) == LIFE_RUNNING && find_place(p, f, state, &at))
+        if (state_life(state) == LIFE_RUNNING && find_place(p, state, word, &at))
             filch__claim_request(at.channel, at.ticket, at.generation);
     } while (load_acquire(&f->ticket) != word); /* V14 <- V13 */
     leave(p);

@@ -305,6 +305,11 @@ bool filch__channel_is_elsewhere(const struct filch__channel *channel) {
     return is_elsewhere(&channel->worker->cpu);
 }
 
+bool filch__channel_is_quiet(const struct filch__channel *channel) {
+    if (load_relaxed(&channel->worker->asleep) != 0) return true;          /* relaxed: a hint */
+    return load_relaxed(&channel->worker->down_tail) == channel->down_pos; /* relaxed: a hint */
+}
+
 /* W1. True: there is something to read. */
 static bool spin_for_down(struct filch__channel *channel, int64_t duration, int64_t deadline) {
     if (duration <= 0 || !is_elsewhere(&channel->parent->cpu)) return false;

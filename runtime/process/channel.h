@@ -95,6 +95,9 @@ void filch__channel_attend(struct filch__channel *channel, bool awake);
 /* Is the worker awake, and on another CPU than the calling thread? Only then is it worth while to spin. A hint. */
 bool filch__channel_is_elsewhere(const struct filch__channel *channel);
 
+/* Does the worker sleep, or has it read all that was published? A hint. */
+bool filch__channel_is_quiet(const struct filch__channel *channel);
+
 /* Claims. post: the ticket is free. revoke: true if this call has won it; any thread. state: what the claim of that
  * generation is now; CLAIM_FREE if it is of another, or garbage; any thread. free: the ticket's use is over.
  * request: the task is asked to end early; any thread, and of two generations the later stays. */

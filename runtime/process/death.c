@@ -4,6 +4,7 @@
  * Policy   a start that dies counts; EARLY_DEATHS of them in a row break the executor. After a death without a task done since
  *          the last one, the next start waits, each time longer. The zygote's own death is one, however many workers it had.
  * All of it at the desk. */
+#include "os/bell.h"
 #include "os/clock.h"
 #include "os/memory.h"
 #include "os/process.h"
@@ -179,6 +180,44 @@ void filch__death_notice(struct filch__processes *p, const struct filch__packet 
     case PACKET_FAILED: end_unborn(p, s, packet, ended); return;
     default: return;
     }
+}
+
+/* Ends that are due -------------------------------------------------------------------------------- */
+
+int64_t filch__quit_grace = 5000000000;
+
+void filch__death_expect(struct filch__processes *p, struct filch__seat *s) {
+    s->due = filch__deadline(filch__quit_grace);
+    if (p->due == 0 || s->due < p->due) p->due = s->due;
+    filch__manager_timer(p, p->due);
+}
+
+/* A zygote that kills nobody is stopped itself; its workers end with it. */
+static void end_zygote(struct filch__processes *p) {
+    bool ready;
+    if (p->zygote_watch >= 0 && !filch__fds_wait(&p->zygote_watch, 1, &ready, 0))
+        filch__process_kill(p->zygote_pid, 9);
+}
+
+/* Callbacks of children may still run in one that is neither quiet nor killed, and it reads QUIT after them. */
+static void end_overdue(struct filch__processes *p, struct filch__seat *s) {
+    filch__death_expect(p, s);
+    if (s->life == SEAT_RETIRING && s->waits == 0 && filch__channel_is_quiet(s->channel))
+        filch__hire_kill(p, s, NULL);
+    else if (s->life == SEAT_DOOMED && filch__processes_ending(p) != 0)
+        end_zygote(p);
+}
+
+void filch__death_overdue(struct filch__processes *p) {
+    int64_t now = filch__now(), next = 0;
+    for (uint32_t i = 0; i < p->seats_used; i++) {
+        struct filch__seat *s = &p->seats[i];
+        if (s->life == SEAT_VACANT || s->due == 0) continue;
+        if (s->due <= now) end_overdue(p, s);
+        if (next == 0 || s->due < next) next = s->due;
+    }
+    p->due = next;
+    if (next != 0) filch__manager_timer(p, next);
 }
 
 /* Time limits -------------------------------------------------------------------------------------- */

@@ -140,6 +140,7 @@ static void turn(struct filch__processes *p, struct filch__ended *ended) {
     if (unlikely(!filch__stack_is_empty(&p->notices))) read_notices(p, ended);
     collect_all(p, ended);
     if (unlikely(p->timeout_at != 0)) filch__death_timeouts(p);
+    if (unlikely(p->due != 0)) filch__death_overdue(p);
     if (unlikely(p->retired != NULL)) filch__hire_free_retired(p, false);
     if (unlikely(!filch__stack_is_empty(&p->orphans))) end_orphans(p);
     filch__dispatch(p, ended);

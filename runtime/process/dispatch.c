@@ -5,9 +5,13 @@
  *          that comes back (rebalancing) and is given out again.
  * Keeps    1. Tasks are taken from the queue in its order, and come back to its front in theirs.
  * All of it at the desk. How a task is put into a worker's ring: post.c. */
+#include "os/clock.h"
 #include "os/memory.h"
 #include "process/family.h"
 #include "process/post.h"
+
+/* Nanoseconds until the next try where nothing says when: 10 ms. */
+#define RETRY 10000000
 
 /* Choosing ----------------------------------------------------------------------------------------- */
 
@@ -138,11 +142,16 @@ static bool post_first(struct filch__processes *p, struct filch__ended *ended) {
     struct filch__link *next = filch__link_next(&f->link); /* whose place the ticket takes */
     struct filch__posted how = filch__post(p, s, f);
     if (how.code == POST_FULL) {
+        /* Nothing that it has will end, and so say that there is room again: memory was lacking. */
+        if (s->posted == 0) filch__manager_timer(p, filch__deadline(RETRY));
         filch__link_set_next(&f->link, next);
         return false;
     }
     p->queue.first = next;
-    if (how.code != 0) fail(p, ended, f, how.code, how.text);
+    if (unlikely(how.code == POST_GONE))
+        filch__future_drop(f);
+    else if (unlikely(how.code != 0))
+        fail(p, ended, f, how.code, how.text);
     return true;
 }
 
@@ -176,6 +185,7 @@ void filch__dispatch_publish(struct filch__processes *p) {
 
 void filch__dispatch_quit(struct filch__processes *p, struct filch__seat *s) {
     s->life = SEAT_RETIRING;
+    filch__death_expect(p, s);
     if (filch__channel_begin_down(s->channel, MESSAGE_QUIT, sizeof(struct filch__message)) == NULL)
         filch__hire_kill(p, s, NULL); /* it does not read, although it has nothing to do */
     else

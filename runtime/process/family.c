@@ -314,9 +314,19 @@ static bool win(struct filch__processes *p, filch_future *f) {
     return true;
 }
 
+/* Whoever shuts the executor down has it, or has cancelled it: it will never start. */
+static bool is_given_up(struct filch__processes *p, filch_future *f) {
+    enum filch__life life = state_life(state_look(&f->state));
+    return life == LIFE_CANCELLING || (life == LIFE_PENDING && seat_of(p, f) == NULL);
+}
+
 static int cancel(struct filch__processes *p, struct filch__child *c) {
     filch_future *f = c->future;
-    if (!win(p, f)) return FILCH_ESTATE;
+    if (!win(p, f)) {
+        if (!is_given_up(p, f)) return FILCH_ESTATE;
+        orphan(c); /* the worker knows; its end here is still to come */
+        return 0;
+    }
     (void)state_cancel(&f->state);
     filch__future_set_outcome(f, FILCH_ECANCELED, NULL);
     orphan(c); /* the worker knows */
@@ -335,7 +345,8 @@ static void forward_request(struct filch__processes *p, filch_future *f) {
 
 static bool has_started(struct filch__processes *p, filch_future *f) {
     struct filch__seat *at = seat_of(p, f);
-    if (state_life(state_look(&f->state)) != LIFE_PENDING) return true;
+    enum filch__life life = state_life(state_look(&f->state));
+    if (life != LIFE_PENDING) return life != LIFE_CANCELLING;
     if (at == NULL || at->channel == NULL) return false;
     uint32_t ticket = filch__ticket_index(f->ticket);
     return filch__claim_state(at->channel, ticket, at->postings[ticket].generation) == CLAIM_TAKEN;

@@ -4,6 +4,7 @@
  *          vacate, when the zygote has said that it died.
  * Memory   the channel of a worker that is gone is unmapped when no visitor can be using it (pool.h, keep 3).
  * All of it at the desk. */
+#include "base/point.h"
 #include "error.h"
 #include "os/clock.h"
 #include "os/memory.h"
@@ -140,17 +141,20 @@ struct filch__seat *filch__hire(struct filch__processes *p) {
     s->posted = 0;
     s->bytes = 0;
     s->done = 0;
+    s->due = 0;
     s->numbers_used = 0;
     s->begun = false;
     p->live++;
     count_own(&p->started, 1);
     if (unlikely(p->start_error != 0)) store_release(&p->start_error, 0); /* V34 -> V35 */
+    POINT("hire.made");
     return s;
 }
 
 void filch__hire_kill(struct filch__processes *p, struct filch__seat *s, char *fault) {
     struct filch__packet packet = {
         .kind = PACKET_KILL, .slot = (uint32_t)s->index, .life = s->number};
+    if (s->life != SEAT_DOOMED) filch__death_expect(p, s);
     s->life = SEAT_DOOMED;
     if (s->fault == NULL)
         s->fault = fault;

@@ -31,19 +31,24 @@ void filch__manager_timer(struct filch__processes *p, int64_t time) {
 
 /* Sleep -------------------------------------------------------------------------------------------- */
 
-/* Names who sleeps: the attendant, if there is one; else the manager. */
+/* Names who sleeps: the attendant, if there is one; else the manager. Whoever comes or goes after the last look names itself, or the
+ * manager: nothing is written here behind that look. */
 static void name_sleeper(struct filch__processes *p) {
     uint32_t attended, before;
     attended = load_relaxed(&p->attendant); /* relaxed: V33 follows */
     do {
         before = attended;
-        store_relaxed(&p->common->listener,
-                      (uint32_t)(attended ? LISTENER_ATTENDANT
-                                          : LISTENER_MANAGER)); /* relaxed: the fences follow */
-        fence_seq_cst();                                        /* V33 <-> V32 */
-        attended = load_relaxed(&p->attendant);                 /* relaxed: ordered by V33 */
+        filch__listen(p->common, before ? LISTENER_ATTENDANT : LISTENER_MANAGER);
+        fence_seq_cst();                        /* V33 <-> V32 */
+        attended = load_relaxed(&p->attendant); /* relaxed: ordered by V33 */
     } while (attended != before);
-    filch__listen(p->common, before ? LISTENER_ATTENDANT : LISTENER_MANAGER);
+    POINT("manager.named");
+}
+
+/* The manager is awake. An attendant that sleeps stays named: what the manager runs now may take long. */
+static void stop_listening(struct filch__processes *p) {
+    uint32_t own = LISTENER_MANAGER;
+    (void)cas_relaxed(&p->common->listener, &own, (uint32_t)LISTENER_NOBODY); /* relaxed: a hint */
 }
 
 static void run_chores(struct filch__processes *p) {
@@ -75,8 +80,9 @@ void filch__manager_step(struct filch__processes *p, int64_t deadline) {
     POINT("manager.sleep");
     int fds[3] = {p->manager_bell, p->zygote_watched ? p->zygote_socket : -1, p->zygote_watch};
     filch__fds_wait(fds, 3, ready, timer < deadline ? timer : deadline);
+    POINT("manager.woken");
     if (ready[0]) {
-        store_relaxed(&p->common->listener, (uint32_t)LISTENER_NOBODY); /* relaxed: a hint */
+        stop_listening(p);
         filch__bell_clear(p->manager_bell);
     }
     if (timer != FILCH_FOREVER && filch__now() >= timer)

@@ -114,10 +114,20 @@ static bool can_ask(struct filch__server *s, const filch_future *f) {
     return filch__self() == &s->self && p != NULL && p->future == f;
 }
 
+/* Has the program, before its answer, said that the child was cancelled? A refusal does not mean then that it runs. */
+static bool is_told_cancelled(const struct filch__server *s, uint64_t number) {
+    for (const struct filch__aside *a = s->aside; a != NULL; a = a->next) {
+        const struct filch__message_result *m = (const void *)&a->head;
+        if (a->head.kind == MESSAGE_CHILD_DONE && m->generation == number)
+            return (m->flags & RESULT_CANCELLED) != 0;
+    }
+    return false;
+}
+
 static bool revoke(void *pool, filch_future *f) {
     struct filch__server *s = pool;
     if (!can_ask(s, f)) return false;
-    if (ask(s, f->ticket, CHILD_CANCEL) != 0) {
+    if (ask(s, f->ticket, CHILD_CANCEL) != 0 && !is_told_cancelled(s, f->ticket)) {
         (void)state_start_posted(&f->state);
         return false;
     }
@@ -129,7 +139,8 @@ static bool revoke(void *pool, filch_future *f) {
 
 static void look(void *pool, filch_future *f) {
     struct filch__server *s = pool;
-    if (can_ask(s, f) && ask(s, f->ticket, CHILD_LOOK) != 0) (void)state_start_posted(&f->state);
+    if (!can_ask(s, f) || ask(s, f->ticket, CHILD_LOOK) == 0) return;
+    if (!is_told_cancelled(s, f->ticket)) (void)state_start_posted(&f->state);
 }
 
 static void request(void *pool, filch_future *f) {

@@ -47,9 +47,10 @@ static bool take_back(filch_future *f) {
     return true;
 }
 
-/* After the knock: the executor was seen to end, or has no worker and can start none. */
-static cold int reconsider(struct filch__processes *p, filch_future *f, unsigned ending) {
-    int error = load_acquire(&p->start_error); /* V35 <- V34 */
+/* After the knock: the executor was seen to end, or had no worker and could start none, which may have changed. */
+static cold int reconsider(struct filch__processes *p, filch_future *f, unsigned ending,
+                           int error) {
+    POINT("submit.reconsider");
     if (!take_back(f)) return 0;
     if (ending != 0) return refuse(p, ending);
     return filch__error(error, "submit: the executor has no worker, and none could be started: no "
@@ -73,9 +74,8 @@ static int submit_any(filch_executor *e, const filch_task *task, bool is_chunk,
     POINT("submit.injected");
     filch__desk_knock(p);
     ending = filch__processes_ending(p);
-    int rc = 0;
-    if (unlikely((ending | (unsigned)load_acquire(&p->start_error)) != 0)) /* V35 <- V34 */
-        rc = reconsider(p, f, ending);
+    int rc = 0, error = load_acquire(&p->start_error); /* V35 <- V34 */
+    if (unlikely((ending | (unsigned)error) != 0)) rc = reconsider(p, f, ending, error);
     if (likely(rc == 0 && future != NULL))
         *future = f;
     else

@@ -14,7 +14,7 @@
  *   V7 fence_seq_cst (visit) <-> V8 fence_seq_cst (retire): of "count, look for the channel" and "take it away, look at the count", at least one sees the other
  *   V9 fetch_sub_acq_rel visitors (leave) -> V10 load_acquire visitors (retire): the channel is used no more
  *   V11 store_release channel (hire) -> V12 load_acquire channel (visit): its fields
- *   V13 store_release ticket (post) -> V14 load_acquire ticket (find): the claim is POSTED
+ *   V13 store_release ticket (post) -> V14 load_acquire ticket (find): the number; its claim is POSTED, or is going to be
  *   V16 store_release attendant (go) -> V15 cas_acq_rel attendant (come): the same
  *   V17 fetch_sub_acq_rel unfinished (done) -> V18 load_acquire unfinished (end): the futures have ended
  *   V19 store_release over (desk) -> V20 load_acquire over (manager): no worker is left
@@ -25,7 +25,6 @@
  *   V28 cas_acq_rel cause (break) -> V29 load_acquire cause (refuse): the text
  *   V30 fence_seq_cst (request) <-> V31 fence_seq_cst (post again): of "set REQUESTED, look where it is" and "write where it is, look for REQUESTED", at least one sees the other
  *   V32 fence_seq_cst (go) <-> V33 fence_seq_cst (name): of an attendant that goes and names the manager, and a manager that has seen it and names it, the later word is the attendant's, or the manager sees that it has gone
- *   V36 store_release outcome (cancel) -> V37 load_acquire fn (post): the task was cancelled before, so that who finds an outcome in the place of the function sees it in the state
  *   V38 store_release zygote_wanted (want) -> V39 load_acquire zygote_wanted (start): nobody sends to the last one's socket any more
  *   V34 store_release start_error (hire) -> V35 load_acquire start_error (submit): why no worker could be started
  * Progress of each part: see its file. */
@@ -107,6 +106,7 @@ struct filch__seat {
     struct filch__later *later; /* messages for which the ring had no room */
     bool begun;                 /* something stands in the down ring that is not published */
     char *fault;                /* why it was killed; owned; or NULL */
+    int64_t due;                /* when it should have ended, told to quit or killed; 0: never */
     struct filch__posting postings[CHANNEL_TICKETS];
 };
 
@@ -167,6 +167,7 @@ struct filch__processes {
     uint32_t zygote_deaths;             /* in a row; no task has run since */
     uint64_t completed, started, woken; /* statistics */
     int64_t timeout_at;                 /* when to look for tasks that run too long; 0: never */
+    int64_t due;                        /* of a worker, the next one; 0: none */
     /* The manager's. */
     int zygote_socket; /* the desk sends to it while the zygote SERVES, and then it is constant */
     int zygote_watch;  /* readable when it has ended; -1: that is known */
@@ -309,6 +310,12 @@ void filch__death_notice(struct filch__processes *p, const struct filch__packet 
                          struct filch__ended *ended);
 /* Tasks that run too long. */
 void filch__death_timeouts(struct filch__processes *p);
+/* It should end now: filch__quit_grace from now on it is overdue. */
+void filch__death_expect(struct filch__processes *p, struct filch__seat *s);
+/* Workers that have not ended in time. */
+void filch__death_overdue(struct filch__processes *p);
+/* Nanoseconds that a worker may take to end, its exit handlers included: 5 s, as for a zygote. Tests change it. */
+extern int64_t filch__quit_grace;
 /* The executor breaks, for that reason, which is owned then; NULL: no memory for a text. */
 void filch__death_break(struct filch__processes *p, char *cause);
 /* The task runs, by now: what it is waited for is its end. */

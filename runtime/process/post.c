@@ -1,5 +1,9 @@
 /* process/post.c: a task into a worker's ring (README.md, T2 to T4), and its ticket.
  *
+ * A task that nobody holds can be cancelled at any moment, by who then destroys its argument and writes its outcome where its
+ * function stood. So it is posted first, which leaves a cancel nothing but the claim, and the claim is not POSTED
+ * before everything was read.
+ *
  * All of it at the desk. */
 #include "process/post.h"
 
@@ -31,19 +35,15 @@ void filch__posting_free(struct filch__seat *s, uint32_t ticket) {
     s->free_tickets |= UINT64_C(1) << ticket;
 }
 
-/* T2: books and claim; the future says where it is. */
-static uint32_t take_ticket(struct filch__processes *p, struct filch__seat *s, filch_future *f,
-                            size_t bytes) {
-    uint32_t ticket = (uint32_t)__builtin_ctzll(s->free_tickets);
-    uint64_t generation = ++p->generation;
-    s->free_tickets &= s->free_tickets - 1;
-    s->postings[ticket] = (struct filch__posting){f, generation, false, bytes};
-    s->bytes += bytes;
+/* The books and the claim, of what is held there. */
+static void enter(struct filch__processes *p, struct filch__seat *s, uint32_t ticket,
+                  const struct filch__posting *posting) {
+    s->free_tickets &= ~(UINT64_C(1) << ticket);
+    s->postings[ticket] = *posting;
+    s->bytes += posting->bytes;
     s->posted++;
     p->in_flight++;
-    filch__claim_post(s->channel, ticket, generation);
-    store_release(&f->ticket, filch__ticket_word(ticket, generation)); /* V13 -> V14 */
-    return ticket;
+    filch__claim_post(s->channel, ticket, posting->generation);
 }
 
 /* Functions ---------------------------------------------------------------------------------------- */
@@ -85,19 +85,16 @@ static bool introduce(struct filch__seat *s, const struct filch__function *funct
 
 /* What of a future goes into its message. */
 struct load {
-    const struct filch__function *function; /* NULL: no memory, or it was cancelled */
+    const struct filch__function *function;
     const void *arg;
     size_t arg_size, result_size;
     uint32_t flags, child;
 };
 
-/* NULL: it was cancelled just now, and an outcome is, or soon will be, in the place of the function. */
+/* A child's was named by its worker, and is perhaps not here. */
 static const struct filch__function *function_of(struct filch__processes *p, filch_future *f) {
-    POINT("post.function");
-    filch_task_fn *fn = load_acquire(&f->fn); /* V37 <- V36 */
-    enum filch__life life = state_life(state_look(&f->state));
-    if (unlikely(life != LIFE_PENDING && life != LIFE_RUNNING)) return NULL;
-    return filch__functions_get(p->functions, fn);
+    struct filch__child *child = filch__child_of(f);
+    return unlikely(child != NULL) ? child->function : filch__functions_get(p->functions, f->fn);
 }
 
 static struct load load_of(struct filch__processes *p, filch_future *f) {
@@ -133,8 +130,9 @@ static int place_arg(struct filch__seat *s, const struct load *load, struct filc
 }
 
 static void fill(struct filch__message_task *m, const struct filch__seat *s,
-                 const struct load *load, const struct filch__bytes *arg, uint32_t ticket) {
-    m->generation = s->postings[ticket].generation;
+                 const struct load *load, const struct filch__bytes *arg, uint32_t ticket,
+                 uint64_t generation) {
+    m->generation = generation;
     m->ticket = ticket;
     m->function = s->numbers[load->function->index] - 1;
     m->flags = load->flags;
@@ -146,20 +144,21 @@ static void fill(struct filch__message_task *m, const struct filch__seat *s,
 }
 
 /* It runs already, as far as anybody knows, and is started once more. */
-static void post_again(struct filch__seat *s, filch_future *f, uint32_t ticket) {
+static void hold_again(struct filch__seat *s, filch_future *f, uint32_t ticket,
+                       uint64_t generation) {
     state_move(&f->state, s->index);
     fence_seq_cst(); /* V31 <-> V30 */
     if ((state_look(&f->state) & FLAG_REQUESTED) != 0)
-        filch__claim_request(s->channel, ticket, s->postings[ticket].generation);
+        filch__claim_request(s->channel, ticket, generation);
 }
 
-/* T3. */
-static void show(struct filch__seat *s, filch_future *f, uint32_t ticket) {
-    if (unlikely(state_life(state_look(&f->state)) == LIFE_RUNNING))
-        post_again(s, f, ticket);
-    else if (unlikely(!state_post(&f->state, s->index)))
-        /* It was cancelled just now: the message goes, and is skipped. */
-        (void)filch__claim_revoke(s->channel, ticket, s->postings[ticket].generation);
+/* T2: the future says where it is going to be; until its claim is POSTED nobody can cancel it. False: it was cancelled before. */
+static bool hold(struct filch__seat *s, filch_future *f, uint32_t ticket, uint64_t generation) {
+    store_release(&f->ticket, filch__ticket_word(ticket, generation)); /* V13 -> V14 */
+    if (likely(state_post(&f->state, s->index))) return true;
+    if (state_life(state_look(&f->state)) != LIFE_RUNNING) return false;
+    hold_again(s, f, ticket, generation);
+    return true;
 }
 
 static struct filch__posted failed(const struct load *load, int code) {
@@ -178,32 +177,48 @@ struct filch__posted filch__post(struct filch__processes *p, struct filch__seat 
     return filch__post_with(p, s, f, 0, 0);
 }
 
-struct filch__posted filch__post_with(struct filch__processes *p, struct filch__seat *s,
-                                      filch_future *f, uint32_t flags, uint32_t child) {
-    struct load load = load_of(p, f);
-    load.flags |= flags;
-    load.child = child;
+/* T3: message and books, of a task that is held. */
+static struct filch__posted write_task(struct filch__processes *p, struct filch__seat *s,
+                                       const struct load *load, uint32_t ticket,
+                                       struct filch__posting *posting) {
     struct filch__bytes arg;
-    if (unlikely(load.function == NULL || load.function->fault != NULL)) return failed(&load, 0);
-    if (!introduce(s, load.function)) return full;
-    int code = place_arg(s, &load, &arg);
-    if (unlikely(code != 0)) return code == POST_FULL ? full : failed(&load, code);
+    if (unlikely(load->function == NULL || load->function->fault != NULL)) return failed(load, 0);
+    if (!introduce(s, load->function)) return full;
+    int code = place_arg(s, load, &arg);
+    if (unlikely(code != 0)) return code == POST_FULL ? full : failed(load, code);
     size_t size = filch__message_round(sizeof(struct filch__message_task)) +
-                  (arg.segment == 0 ? load.arg_size : 0);
+                  (arg.segment == 0 ? load->arg_size : 0);
     struct filch__message_task *m = filch__channel_begin_down(s->channel, MESSAGE_TASK, size);
     if (unlikely(m == NULL)) {
         if (arg.segment != 0) filch__arena_cancel(s->arena, &arg);
         return full;
     }
-    uint32_t ticket = take_ticket(p, s, f, arg.segment != 0 ? load.arg_size : 0);
-    s->postings[ticket].on_top = (flags & TASK_ON_TOP) != 0;
-    POINT("post.claimed");
-    fill(m, s, &load, &arg, ticket);
+    fill(m, s, load, &arg, ticket, posting->generation);
     s->begun = true;
-    show(s, f, ticket);
+    posting->bytes = arg.segment != 0 ? load->arg_size : 0;
+    enter(p, s, ticket, posting);
+    return (struct filch__posted){0, NULL};
+}
+
+struct filch__posted filch__post_with(struct filch__processes *p, struct filch__seat *s,
+                                      filch_future *f, uint32_t flags, uint32_t child) {
+    uint32_t ticket = (uint32_t)__builtin_ctzll(s->free_tickets);
+    struct filch__posting posting = {
+        .future = f, .generation = ++p->generation, .on_top = (flags & TASK_ON_TOP) != 0};
+    if (unlikely(!hold(s, f, ticket, posting.generation)))
+        return (struct filch__posted){POST_GONE, NULL};
+    POINT("post.held");
+    struct load load = load_of(p, f);
+    load.flags |= flags;
+    load.child = child;
+    struct filch__posted how = write_task(p, s, &load, ticket, &posting);
+    if (unlikely(how.code != 0)) {
+        (void)state_unpost(&f->state); /* false: it is RUNNING, on its second try */
+        return how;
+    }
     if (unlikely(p->task_timeout != 0 && p->timeout_at == 0)) {
         p->timeout_at = filch__deadline(p->task_timeout);
         filch__manager_timer(p, p->timeout_at);
     }
-    return (struct filch__posted){0, NULL};
+    return how;
 }

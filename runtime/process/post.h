@@ -4,12 +4,12 @@
 
 #include "process/pool.h"
 
-/* There is no room at this worker now; no code of the library. */
-enum { POST_FULL = 1 };
+/* No codes of the library. FULL: there is no room at this worker now. GONE: it was cancelled just now. */
+enum { POST_FULL = 1, POST_GONE = 2 };
 
 /* What came of a post. */
 struct filch__posted {
-    int code; /* 0: the caller's reference is the ticket's; POST_FULL; or why it cannot be posted anywhere */
+    int code; /* 0: the caller's reference is the ticket's; POST_FULL, POST_GONE; or why it cannot be posted anywhere */
     char *text; /* owned; or NULL */
 };
 

@@ -200,7 +200,10 @@ static void consider_retiring(struct filch__server *s) {
 
 static void handle(struct filch__server *s, const struct filch__message *m, bool in_ring) {
     switch (m->kind) {
-    case MESSAGE_QUIT: quit();
+    case MESSAGE_QUIT:
+        /* What is done from here on is bounded in time: README.md, Quitting. */
+        if (in_ring) filch__channel_consume_down(&s->channel);
+        quit();
     case MESSAGE_TASK:
         if (!s->retiring)
             filch__work_task(s, (const void *)m, in_ring);

@@ -178,11 +178,17 @@ int filch__spawn(struct filch__processes *p) {
 
 /* What is kept ------------------------------------------------------------------------------------- */
 
-/* Duplicates: the program may close its own, and use their numbers again. */
+/* What is to become the output, or the error, of zygotes; a duplicate, since the program may close its own and use
+ * their numbers again. It stays -1, and they get /dev/null, where the program has closed its own. */
+static bool keep_stream(int wanted, int own, int *kept) {
+    if (wanted == 0 && !filch__fd_is_open(own)) return true;
+    *kept = filch__fd_duplicate(wanted != 0 ? wanted : own);
+    return *kept >= 0;
+}
+
 static int keep_files(struct filch__origin *origin, const filch_process_options *o) {
-    origin->output = filch__fd_duplicate(o->output != 0 ? o->output : 1);
-    if (origin->output >= 0) origin->error = filch__fd_duplicate(o->error != 0 ? o->error : 2);
-    if (origin->output >= 0 && origin->error >= 0) return 0;
+    if (keep_stream(o->output, 1, &origin->output) && keep_stream(o->error, 2, &origin->error))
+        return 0;
     return errno == EMFILE ? no_memory("output and error") : start_failed(errno);
 }
 

@@ -48,30 +48,34 @@ void filch__lane_forget_root(struct filch__lane *l, uint32_t index) {
     store_relaxed(&l->roots[index], 0); /* relaxed: L1 or L8 of the next fork publishes it */
 }
 
+/* Each of the two may have lowered the guard for a word that was not the present one any more, below what a thief has raised it to
+ * for that. So after a CAS that failed they end with one that succeeds, though it changes nothing but the version. */
 bool filch__lane_publish(struct filch__lane *l, bool all, bool alert) {
     uint32_t used = filch__lane_used(l);
     uint64_t word = lane_read(l);
-    for (;;) {
-        uint32_t top = lane_top(word), split = lane_split(word);
-        if (split == used || (top < split && !all)) return top < split;
-        uint32_t more = all ? used - split : (used - split + 1) / 2;
-        set_guard(l, split + more, alert);
-        if (cas_seq_cst(&l->shared, &word, lane_word(word, top, split + more))) /* L8 -> L9, L8 */
-            return true;
+    for (bool lowered = false;; lowered = true) {
+        uint32_t top = lane_top(word), split = lane_split(word), next = split;
+        if (split != used && (top == split || all))
+            next += all ? used - split : (used - split + 1) / 2;
+        else if (!lowered)
+            return top < split;
+        set_guard(l, next, alert);
+        if (cas_seq_cst(&l->shared, &word, lane_word(word, top, next))) /* L8 -> L9, L8 */
+            return top < next;
     }
 }
 
 bool filch__lane_reclaim(struct filch__lane *l, uint32_t index, bool keep, bool alert) {
     uint64_t word = lane_read(l);
-    for (;;) {
-        uint32_t top = lane_top(word), split = lane_split(word);
-        if (index < top) return false;
+    for (bool lowered = false;; lowered = true) {
+        uint32_t top = lane_top(word), split = lane_split(word), next = split;
+        if (index < top && !lowered) return false;
         /* Of those that are public and older, half become private again: their joins come next. */
-        uint32_t next = index >= split ? split : keep ? index : top + (index - top) / 2;
+        if (top <= index && index < split) next = keep ? index : top + (index - top) / 2;
         set_guard(l, next, alert);
         POINT("lane.reclaim");
-        if (cas_seq_cst(&l->shared, &word, lane_word(word, top, next)))
-            return true; /* L8 -> L9, L8 */
+        if (cas_seq_cst(&l->shared, &word, lane_word(word, top, next))) /* L8 -> L9, L8 */
+            return index >= top;
     }
 }
 

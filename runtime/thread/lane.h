@@ -37,8 +37,9 @@
  * stores pos = k, then loads guard. If that load was before the barrier, so was the store, and the thief sees
  * pos = k, or that slot k has been filled again, by a fork whose join will see the guard. Otherwise the pop is slow. A
  * slow join of a slot at or above split changes the version, and so does every other change that the owner makes, and
- * each time it has stored guard before that CAS. So if the owner lowers the guard after it was raised, then the word
- * has changed since the thief read it, and the thief gets nothing; if it was lowered before, the raise stands.
+ * each time it has stored guard before that CAS, and no store of guard is without one: where the CAS fails, another
+ * follows that succeeds. So if the owner lowers the guard after it was raised, then the word changes after the thief
+ * has read it, and the thief gets nothing; if it was lowered before, the raise stands.
  * The version has 32 bits: for ABA the owner must be forced out of slow joins 2^32 times while one thief is stopped
  * between its barrier and its CAS, each time with a barrier of another thief of 0.4 us at least: half an hour, and
  * then stop at exactly the same count.

@@ -6,6 +6,7 @@
 #include "process_support.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
@@ -399,6 +400,58 @@ Test(process_crash, a_task_is_tried_again_so_often) {
         }
     destroy_and_look(e);
     check_census(&before);
+}
+
+struct cancel {
+    filch_future *f;
+    uint32_t done;
+    bool won;
+};
+static void cancel_it(void *context) {
+    struct cancel *c = context;
+    c->won = filch_future_cancel(c->f);
+    filch_store_release(&c->done, 1u);
+}
+/* Goes on when the thread stands at the stopper, true, or has ended. */
+static bool reaches(struct cancel *c, struct stopper *s) {
+    while (!stopper_is_reached(s) && filch_load_acquire(&c->done) == 0) sched_yield();
+    return stopper_is_reached(s);
+}
+
+/* The cancel has looked where the task is posted; then the worker dies, and the task is being posted to the next, which has
+ * the same index: the cancel must not take the new place for the old one, and whoever wins, the task ends. */
+Test(process_crash, a_cancel_that_looked_before_the_death_ends_it) {
+    filch_executor *e = processes_of(1);
+    struct stay stay;
+    struct stopper cancelling, again, posting;
+    struct cancel c;
+    pthread_t thread;
+    filch_future *running = stay_on(e, &stay);
+    for (bool posted = false; !posted;) {
+        c = (struct cancel){.f = submit_to(e, say_pid, NULL, 0, sizeof(int))};
+        stopper_arm(&cancelling, "attend.ticket");
+        thread = thread_start(cancel_it, &c);
+        posted = reaches(&c, &cancelling);
+        if (posted) break;
+        /* It was not posted yet. */
+        stopper_release(&cancelling);
+        thread_finish(thread);
+        filch_future_release(c.f);
+    }
+    stopper_arm(&posting, "post.held");
+    cr_assert_eq(kill((pid_t)shared_read(stay.pid), SIGKILL), 0);
+    stopper_wait_reached(&posting);
+    stopper_arm(&again, "attend.ticket");
+    stopper_release(&cancelling);
+    (void)reaches(&c, &again);
+    stopper_release(&posting);
+    check_died(running, causes[BY_KILL]);
+    check_it_works(e);
+    stopper_release(&again);
+    thread_finish(thread);
+    cr_assert_eq(filch_future_result(c.f, NULL, FILCH_FOREVER), c.won ? FILCH_ECANCELED : 0);
+    filch_future_release(c.f);
+    destroy_and_look(e);
 }
 
 /* R-PROC-8: what fails by itself is not tried again; a negative number is refused; threads take no notice. */

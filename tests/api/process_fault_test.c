@@ -193,7 +193,8 @@ static bool become_somebody(int processes) {
     if (!change_user(61000 + (uid_t)processes) && unshare(CLONE_NEWUSER) != 0) return false;
     prctl(PR_SET_DUMPABLE, 1); /* or /proc/self would not be its own */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    return setrlimit(RLIMIT_NPROC, &limit) == 0;
+    /* Who may not enter the root directory finds no library: no program starts. */
+    return access("/", X_OK) == 0 && setrlimit(RLIMIT_NPROC, &limit) == 0;
 }
 enum { GOOD = 50, CANNOT, NOT_STARTED, STRANGE };
 
@@ -249,8 +250,16 @@ static bool shut_itself_in(const char *place) {
            chdir(place) != 0;
 }
 
+static bool can_be_nobody(void) {
+    return getuid() != 0 || become_somebody(100);
+}
+
 /* R-PROC-41: of a program that could enter it once. */
-Test(process_fault, a_current_directory_that_cannot_be_entered_again) {
+ParameterizedTestParameters(process_fault, a_current_directory_that_cannot_be_entered_again) {
+    return once_if(can_be_nobody);
+}
+ParameterizedTest(void *once, process_fault, a_current_directory_that_cannot_be_entered_again) {
+    (void)once;
     char place[] = "/tmp/filch-test-XXXXXX";
     cr_assert_not_null(mkdtemp(place));
     pid_t child = child_start();
@@ -299,4 +308,51 @@ ParameterizedTest(void *once, process_fault, read_only_proc) {
     if (child == 0) _exit(make_proc_read_only() ? use_executor() : CANNOT);
     int status = child_finish(child);
     cr_assert_eq(status, GOOD, "%d", status);
+}
+
+/* Memory that comes back ---------------------------------------------------------------------------------- */
+
+/* So many functions that a worker's table of them has to grow for the last one. */
+#define FUNCTION(n)                                                                                \
+    static int say_##n(void *arg, void *result) {                                                  \
+        (void)arg;                                                                                 \
+        *(int *)result = n;                                                                        \
+        return 0;                                                                                  \
+    }
+#define NAME(n) say_##n,
+#define EIGHT(what, n)                                                                             \
+    what(1##n##0) what(1##n##1) what(1##n##2) what(1##n##3) what(1##n##4) what(1##n##5)            \
+        what(1##n##6) what(1##n##7)
+#define ALL(what)                                                                                  \
+    EIGHT(what, 0)                                                                                 \
+    EIGHT(what, 1)                                                                                 \
+    EIGHT(what, 2) EIGHT(what, 3) EIGHT(what, 4) EIGHT(what, 5) EIGHT(what, 6) EIGHT(what, 7)
+ALL(FUNCTION)
+static filch_task_fn *const functions[] = {ALL(NAME)};
+enum { FUNCTIONS = sizeof functions / sizeof *functions };
+
+static void say_destroyed(void *arg) {
+    flag_raise(*(uint32_t **)arg);
+}
+
+/* What was accepted is not forgotten because there was no memory for a moment, even if nobody waits for it, or submits. */
+Test(process_fault, what_was_accepted_ends_by_itself) {
+    made = 1;
+    for (long after = 0; made != 0; after++) {
+        uint32_t destroyed = 0, *place = &destroyed;
+        filch_task task = FILCH_TASK_INIT;
+        task.fn = do_nothing;
+        task.arg = &place;
+        task.arg_size = sizeof place;
+        task.arg_destroy = say_destroyed;
+        filch_executor *e = processes_of(1);
+        for (int i = 0; i < FUNCTIONS; i++)
+            (void)value_of(submit_to(e, functions[i], NULL, 0, sizeof(int)));
+        filch__fault_plan(FAULT_ALLOC, after, false);
+        int rc = filch_submit_task(e, &task, NULL);
+        cr_assert(rc == 0 || is_refusal(rc), "%d", rc);
+        if (rc == 0) flag_wait(&destroyed);
+        made = filch__fault_clear();
+        ok(filch_executor_destroy(e));
+    }
 }

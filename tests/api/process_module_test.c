@@ -49,6 +49,30 @@ Test(process_module, a_static_function_of_a_plugin) {
     ok(filch_executor_destroy(later));
 }
 
+/* Opens the plugin whose path is the argument, in the worker alone, and has a function of it run as a child. */
+static int run_of_plugin(void *arg, void *result) {
+    filch_task_fn *(*plugin_task)(int which);
+    filch_future *f;
+    int n = 6;
+    void *plugin = dlopen(arg, RTLD_NOW | RTLD_LOCAL);
+    if (plugin == NULL) return filch_fail(1, "%s", dlerror());
+    *(void **)&plugin_task = dlsym(plugin, "plugin_task");
+    int rc = filch_submit(filch_current_executor(), plugin_task(0), &n, sizeof n, sizeof n, &f);
+    if (rc != 0) return filch_fail(rc, "%s", filch_last_error());
+    rc = filch_future_result(f, result, FILCH_FOREVER);
+    filch_future_release(f);
+    return rc == 0 ? 0 : filch_fail(rc, "%s", filch_last_error());
+}
+
+/* R-PROC-60: a child whose function the program does not have. */
+Test(process_module, a_child_of_a_plugin_that_the_program_has_not_opened) {
+    const char *path = path_of("process_plugin_1.so");
+    filch_executor *e = processes_of(2);
+    for (int i = 0; i < 3; i++)
+        cr_assert_eq(value_of(submit_to(e, run_of_plugin, path, strlen(path) + 1, sizeof(int))), 6);
+    ok(filch_executor_destroy(e));
+}
+
 /* R-PROC-60: two builds at once, from two files. */
 Test(process_module, two_builds_side_by_side) {
     filch_task_fn *one = task_of(open_plugin(path_of("process_plugin_1.so")), 0);

@@ -440,6 +440,43 @@ Test(lane_forced, the_thief_steals_an_older_one_before_the_owner) {
     cr_assert(reclaim_against_a_steal(2));
 }
 
+static void publish_some(void *context) {
+    struct attempt *a = context;
+    a->own = filch__lane_publish(a->lane, false, false);
+}
+
+/* The owner has looked, and stores a guard for what it saw, when thieves have taken all that there was. */
+Test(lane_forced, a_publish_in_vain_leaves_no_low_guard) {
+    struct filch__lane l;
+    struct attempt a = {.lane = &l};
+    init(&l);
+    push_numbers(&l, 0, 2);
+    start_stopped(&a, "lane.guard", publish_some);
+    assert_force(&l, 0);
+    assert_force(&l, 1);
+    let_finish(&a);
+    cr_assert_not(a.own);
+    cr_assert_not(join(&l, 1), "the call runs twice");
+    filch__lane_fini(&l);
+}
+
+/* The same in a join, and a second thief has looked, and raised the guard for a call that is forked later. */
+Test(lane_forced, a_reclaim_in_vain_leaves_no_low_guard) {
+    struct filch__lane l;
+    struct attempt a = {.lane = &l, .index = 0}, thief = {.lane = &l};
+    init(&l);
+    push_numbers(&l, 0, 1);
+    start_stopped(&a, "lane.guard", reclaim_one);
+    assert_force(&l, 0);
+    start_stopped(&thief, "lane.force.raised", force_one);
+    let_finish(&a);
+    cr_assert_not(a.own);
+    push(&l, 1);
+    let_finish(&thief);
+    cr_assert(join(&l, 1) == (thief.outcome != STEAL_OK), "the call runs twice, or never");
+    filch__lane_fini(&l);
+}
+
 /* The slot is another call by the time of the CAS, and public again: the word has changed. */
 Test(lane_forced, a_thief_does_not_take_the_next_call_of_a_slot_by_an_old_word) {
     struct filch__lane l;

@@ -6,6 +6,7 @@
  *   live N          holds N workers, prints the pids of zygote and workers, and stays
  *   live-forked N   the same, with a child from fork() that stays as well
  *   children        counts what a program that waits for any child, and counts SIGCHLD, sees of the workers
+ *   closed N        does its work without the standard streams whose bits are set in N
  *   interrupt       holds a worker while its process group is interrupted; prints what has come through
  *
  * SPDX-License-Identifier: MIT */
@@ -17,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -178,6 +180,43 @@ static int be_interrupted(void) {
     return 0;
 }
 
+/* Has it the three standard streams, of which those in *arg are /dev/null? */
+static int check_streams(void *arg, void *result) {
+    struct stat null, it;
+    if (stat("/dev/null", &null) != 0) return 20;
+    for (int i = 0; i < 3; i++) {
+        if (fstat(i, &it) != 0) return 21 + i;
+        if ((*(int *)arg >> i & 1) != 0 && it.st_rdev != null.st_rdev) return 24 + i;
+    }
+    if ((*(int *)arg & 2) != 0) printf("this goes nowhere\n");
+    fflush(stdout);
+    *(int *)result = 7;
+    return 0;
+}
+
+/* Two of them: what the first one has open must not be taken for a stream by the second. */
+static int close_streams(int which) {
+    int argument = which | 1;
+    filch_executor *executors[2];
+    for (int i = 0; i < 3; i++)
+        if ((which >> i & 1) != 0) close(i);
+    for (int i = 0; i < 2; i++) {
+        executors[i] = make(2);
+        for (int k = 0; k < 3; k++)
+            if ((which >> k & 1) != 0 && fcntl(k, F_GETFD) >= 0) return 30 + k;
+        filch_future *future;
+        int value = 0;
+        must(filch_submit(executors[i], check_streams, &argument, sizeof argument, sizeof value,
+                          &future),
+             "submit");
+        int code = filch_future_result(future, &value, FILCH_FOREVER);
+        if (code != 0 || value != 7) return code != 0 ? code & 127 : 33;
+        filch_future_release(future);
+    }
+    for (int i = 0; i < 2; i++) must(filch_executor_destroy(executors[i]), "destroy");
+    return 0;
+}
+
 static int do_gone(int n) {
     char where[4096];
     ssize_t size = readlink("/proc/self/exe", where, sizeof where - 1);
@@ -202,6 +241,7 @@ int main(int argc, char **argv) {
     if (strcmp(what, "live") == 0) live(n, 0);
     if (strcmp(what, "live-forked") == 0) live(n, 1);
     if (strcmp(what, "children") == 0) return count_children();
+    if (strcmp(what, "closed") == 0) return close_streams(n);
     if (strcmp(what, "interrupt") == 0) return be_interrupted();
     return 9;
 }
