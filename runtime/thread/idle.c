@@ -73,6 +73,7 @@ static void sleep_or_watch(struct filch__worker *w) {
     struct filch__pool *p = w->pool;
     w->watched = false;
     while (becomes_sentinel(p)) {
+        POINT("idle.sentinel.stands");
         w->watched = stand_sentinel(w);
         POINT("idle.sentinel.over");
         store_release(&p->sentinel, 0u); /* C32 -> C31 */

@@ -426,8 +426,11 @@ Test(frames_nested, a_fork_while_the_sentinel_gives_up_is_watched, .timeout = 10
     filch_executor *e = executor_of(2);
     filch_future *occupied =
         occupy(e, &gate); /* on the first worker, which is the first to be woken later */
+    struct stopper *stands = stop_at("idle.sentinel.stands");
     cr_assert_eq(finish(submit_to(e, forks_and_joins_nothing, NULL, 0, 0)), 0);
+    stopper_wait_reached(stands); /* the second worker */
     struct stopper *over = stop_at("idle.sentinel.over");
+    stopper_release(stands);
     open_gate(&gate, occupied);
     stopper_wait_reached(over);
     filch_future *f = submit_to(e, forks_and_waits, NULL, 0, 0);
