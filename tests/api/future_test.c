@@ -313,7 +313,7 @@ static void add_callbacks(int index, void *context) {
 static int short_work(void *arg, void *result) {
     (void)arg;
     (void)result;
-    for (int i = 0; i < 20; i++) sched_yield();
+    linger(20);
     return 0;
 }
 

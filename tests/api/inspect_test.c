@@ -477,7 +477,7 @@ Test(isolated, runs_no_descendants) {
         filch_future *f = submit_pointer(e, wait_with_child, &s);
         flag_wait(&s.gate.reached);
         if (!s.isolated) wait_for_count(&s.ran, 1);
-        for (int i = 0; i < 100; i++) sched_yield();
+        linger(100);
         set_it(s.promise);
         cr_assert_eq(finish(f), 0);
         filch_future_release(s.promise);

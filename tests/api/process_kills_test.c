@@ -216,7 +216,7 @@ static int kill_another(void *arg, void *result) {
         shared_add(feud->kills, 1); /* first: who kills may be killed in between */
         (void)kill(victim, SIGKILL);
     }
-    for (int i = 0; i < 5; i++) sched_yield();
+    linger(5);
     *(int *)result = feud->seed;
     return 0;
 }

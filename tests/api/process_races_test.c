@@ -146,7 +146,7 @@ Test(process_races, an_argument_that_is_copied_is_not_destroyed) {
     pthread_t canceller = thread_start(cancel_it, f);
     while (!stopper_is_reached(revoke) && filch_load_acquire(&cancelled) == 0) sched_yield();
     stopper_release(revoke);
-    for (int i = 0; i < 100; i++) sched_yield();
+    linger(100);
     cr_assert_eq(read_int(&destroyed_early), 0);
     cr_assert_eq(read_int(&destroyed), 0);
     stopper_release(copying);

@@ -472,7 +472,7 @@ struct crowd {
 static void come_and_go(int index, void *context) {
     struct crowd *c = context;
     if (index == 0) {
-        for (int i = 0; i < 50; i++) sched_yield();
+        linger(50);
         fail_it(c->fs[1]);
         return;
     }

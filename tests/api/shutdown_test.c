@@ -202,7 +202,7 @@ static void end_with_a_worker_stopped_at(const char *point) {
     stopper_wait_reached(stop);
     struct ending ending = {e, FILCH_CANCEL_PENDING, -1, 0, w, N, 0};
     pthread_t thread = thread_start(end_it, &ending);
-    for (int i = 0; i < 50; i++) sched_yield();
+    linger(50);
     stopper_release(stop);
     thread_finish(thread);
     cr_assert_eq(ending.rc, 0);
@@ -231,7 +231,7 @@ static void end_with_a_thief_stopped_at(const char *point) {
     stopper_wait_reached(stop);
     struct ending ending = {e, FILCH_CANCEL_PENDING, -1, 0, nest.w, 100, 0};
     pthread_t thread = thread_start(end_it, &ending);
-    for (int i = 0; i < 50; i++) sched_yield();
+    linger(50);
     stopper_release(stop);
     thread_finish(thread);
     cr_assert_eq(ending.rc, 0);
@@ -621,7 +621,7 @@ Test(shutdown, in_callbacks_of_two_workers_at_once) {
         open_gate(&gate, a);
         stopper_wait_reached(take);
         pthread_t thread = thread_start(end_cancelling, &two);
-        for (int i = 0; i < 100; i++) sched_yield();
+        linger(100);
         stopper_release(pop);
         stopper_release(take);
         thread_finish(thread);

@@ -103,7 +103,7 @@ Test(conformance_cancel, wakes_who_waits) {
     struct sleeper sleeper = {submit_int(e, square, 1), 0, 0};
     pthread_t thread = thread_start(sleep_on_it, &sleeper);
     wait_for_count(&sleeper.about_to_wait, 1);
-    for (int i = 0; i < 100; i++) sched_yield();
+    linger(100);
     cr_assert(filch_future_cancel(sleeper.future));
     thread_finish(thread);
     cr_assert_eq(sleeper.rc, FILCH_ECANCELED);

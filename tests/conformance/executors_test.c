@@ -279,7 +279,7 @@ static int initialize(void *arg) {
 }
 static int was_initialized(void *arg, void *result) {
     (void)result;
-    for (int i = 0; i < 20; i++) sched_yield();
+    linger(20);
     (void)arg;
     return initialized == 1 ? 0 : 1;
 }

@@ -440,7 +440,7 @@ static int join_crowd(void *arg, void *result) {
     int *most = shared_at(crowd->most), now = shared_add(crowd->inside, 1), seen = read_int(most);
     (void)result;
     while (now > seen && !filch_cas_acq_rel(most, &seen, now)) continue;
-    for (int i = 0; i < 3; i++) sched_yield();
+    linger(3);
     shared_add(crowd->inside, -1);
     return 0;
 }
@@ -518,7 +518,7 @@ static int block_for_a_moment(void *arg, void *result) {
     int rc = filch_blocking_begin();
     int *most = shared_at(guests->most), now = shared_add(guests->here, 1), seen = read_int(most);
     while (now > seen && !filch_cas_acq_rel(most, &seen, now)) continue;
-    for (int i = 0; i < 10; i++) sched_yield();
+    linger(10);
     shared_add(guests->here, -1);
     return rc != 0 ? rc : filch_blocking_end();
 }

@@ -265,7 +265,7 @@ struct refusal {
 static void submit_against_shutdown(int index, void *context) {
     struct refusal *refusal = context;
     if (index == 0) {
-        for (int i = 0; i < 20; i++) sched_yield();
+        linger(20);
         if (filch_executor_shutdown(refusal->executor, refusal->flags) != 0)
             add(&refusal->wrong, 1);
         return;

@@ -126,7 +126,7 @@ Test(conformance_shutdown, who_waits_learns_of_the_cancellation) {
     struct sleeper sleeper = {submit_int(e, square, 2), 0, 77, 77};
     pthread_t thread = thread_start(sleep_on_it, &sleeper);
     wait_for_count(&sleeper.about_to_wait, 1);
-    for (int i = 0; i < 100; i++) sched_yield();
+    linger(100);
     ok(filch_executor_shutdown(e, FILCH_CANCEL_PENDING));
     thread_finish(thread); /* the worker is busy all the time */
     cr_assert(sleeper.rc == FILCH_ECANCELED && sleeper.set_rc == 1);
@@ -143,7 +143,7 @@ static void stay_in_callback(filch_future *f, void *context) {
     (void)f;
     add(&slow->entered, 1);
     wait_for_count(&slow->open, 1);
-    for (int i = 0; i < 100; i++) sched_yield();
+    linger(100);
     add(&slow->ended, 1);
 }
 static void open_slow(void *context) {

@@ -381,7 +381,7 @@ static int claim_index(void *arg, void *result) {
     (void)result;
     if (index < 0 || index >= indices->limit) return 1;
     if (add(&running[index], 1) != 1) return 2;
-    for (int i = 0; i < 50; i++) sched_yield();
+    linger(50);
     add(&running[index], -1);
     shared_add(indices->runs, 1);
     return 0;

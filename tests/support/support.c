@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* base/point.h, which public tests do not see. */
@@ -165,6 +166,17 @@ void fill_store_buffer(void) {
     for (int i = 0; i < SLOW_LINES; i++) __builtin_ia32_clflush(slow_lines[i]);
 #endif
     for (int i = 0; i < SLOW_LINES; i++) *(volatile char *)slow_lines[i] = (char)i;
+}
+
+static int64_t nanoseconds_now(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+void linger(int yields) {
+    int64_t end = nanoseconds_now() + 200000;
+    for (int i = 0; i < yields && nanoseconds_now() < end; i++) sched_yield();
 }
 
 void flag_wait(const uint32_t *flag) {

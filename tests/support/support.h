@@ -43,6 +43,10 @@ void fill_store_buffer(void);
 /* LeakSanitizer has nothing to look for in this process. */
 void leaks_are_others(void);
 
+/* Stays for a moment in which others may run: so many yields, but no more once 0.2 ms have passed. Beside threads that
+ * compute on the same CPU, each yield lasts for a time slice of each of them. */
+void linger(int yields);
+
 /* Yields until *flag is not 0; raise sets it and publishes what was written before. */
 void flag_wait(const uint32_t *flag);
 void flag_raise(uint32_t *flag);
