@@ -137,9 +137,9 @@ static bool has_right_size(filch_future *f, const struct upward *up) {
 static void set_outcome(struct filch__seat *s, filch_future *f, const struct upward *up) {
     int code = up->m.code;
     if (likely(code == 0)) code = keep_value(s, f, up);
-    if (likely(code == 0)) {
-        if (unlikely(up->m.text.size != 0) && !filch__outcome_is_plain(f->outcome))
-            filch__outcome_record(f->outcome)->text = text_of(s, up);
+    if (likely(code == 0 && up->m.text.size == 0)) return;
+    if (code == 0 && !filch__outcome_is_plain(f->outcome)) {
+        filch__outcome_record(f->outcome)->text = text_of(s, up);
         return;
     }
     if (code < 0 && !filch__error_is_own(code)) code = FILCH_EINVAL;
