@@ -86,8 +86,7 @@ static void start(struct filch__processes *p) {
         return;
     }
     p->zygote_watched = true;
-    p->zygote_deadline = filch__deadline(ZYGOTE_PATIENCE);
-    if (p->zygote_watch < 0) filch__keeper_bury(p);
+    p->zygote_deadline = filch__deadline(filch__zygote_patience);
 }
 
 void filch__keeper_tend(struct filch__processes *p) {
@@ -101,7 +100,10 @@ void filch__keeper_tend(struct filch__processes *p) {
         return;
     }
     p->zygote_deadline = 0;
-    note_fault(p, "has not answered within 10 s: does preload return?");
+    char fault[ZYGOTE_TEXT];
+    snprintf(fault, sizeof fault, "has not answered within %g s: does preload return?",
+             (double)filch__zygote_patience / 1e9);
+    note_fault(p, fault);
     kill_zygote(p);
 }
 

@@ -355,8 +355,8 @@ void filch__keeper_end(struct filch__processes *p);
 
 /* spawn.c ------------------------------------------------------------------------------------------ */
 
-/* Nanoseconds that the zygote may take until it answers, preload included: 10 s. */
-#define ZYGOTE_PATIENCE 10000000000
+/* Nanoseconds that the zygote may take until it answers, preload included: 10 s. Tests change it. */
+extern int64_t filch__zygote_patience;
 
 /* Keeps what the options say, starts the first zygote, and waits for its answer. 0, or a code with its text. */
 int filch__spawn_first(struct filch__processes *p, const filch_process_options *options);
