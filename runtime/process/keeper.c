@@ -81,6 +81,7 @@ static void start(struct filch__processes *p) {
     filch__fd_close(p->zygote_socket);
     p->zygote_socket = -1;
     p->zygote_fault[0] = 0;
+    store_relaxed(&p->zygote_condemned, 0u); /* relaxed: that was the last one, which is gone */
     if (filch__spawn(p) != 0) {
         tell_gone(p, filch_last_error());
         return;
@@ -94,6 +95,8 @@ void filch__keeper_tend(struct filch__processes *p) {
         store_relaxed(&p->zygote_wanted, 0u); /* relaxed: set again only after what is told */
         start(p);
     }
+    /* relaxed: the bell orders it */
+    if (unlikely(load_relaxed(&p->zygote_condemned) != 0)) kill_zygote(p);
     if (likely(p->zygote_deadline == 0)) return;
     if (filch__now() < p->zygote_deadline) {
         filch__manager_timer(p, p->zygote_deadline);

@@ -179,9 +179,10 @@ struct filch__processes {
     own_lines struct filch__stack injector;
     own_lines uint32_t desk;
     uint32_t ending;
-    int64_t timer;          /* when the manager is needed at the latest */
-    int start_error;        /* why there is no worker; 0: there is one, or none is needed */
-    uint32_t zygote_wanted; /* the manager shall start one */
+    int64_t timer;             /* when the manager is needed at the latest */
+    int start_error;           /* why there is no worker; 0: there is one, or none is needed */
+    uint32_t zygote_wanted;    /* the manager shall start one */
+    uint32_t zygote_condemned; /* the manager shall kill it */
     struct filch__stack notices, chores;
     struct filch__stack orphans; /* children that a drain has ended */
     uint32_t unfinished;         /* futures that have ended and are not finished yet */
@@ -360,7 +361,7 @@ extern int64_t filch__zygote_patience;
 
 /* Keeps what the options say, starts the first zygote, and waits for its answer. 0, or a code with its text. */
 int filch__spawn_first(struct filch__processes *p, const filch_process_options *options);
-/* Starts a zygote: its socket, pid and watch are new; the watch is -1 if it has ended already. 0, or a code with its text. */
+/* Starts a zygote: its socket, pid and watch are new. 0, or a code with its text. */
 int filch__spawn(struct filch__processes *p);
 /* Gives back what was kept. */
 void filch__spawn_forget(struct filch__processes *p);

@@ -130,7 +130,7 @@ static int start(struct filch__processes *p, int theirs) {
                                .directory = directory,
                                .fds = fds,
                                .fd_count = ZYGOTE_SOCKET + 1};
-    int error = filch__process_start_apart(&how, &p->zygote_pid);
+    int error = filch__process_start_apart(&how, &p->zygote_pid, &p->zygote_watch);
     return error != 0 ? start_failed(error) : 0;
 }
 
@@ -172,11 +172,7 @@ int filch__spawn(struct filch__processes *p) {
     error = filch__socket_send(ends[0], &packet, sizeof packet, &p->origin.setup, 1);
     int rc = error != 0 ? start_failed(error) : start(p, ends[1]);
     filch__fd_close(ends[1]);
-    if (rc != 0) return rc;
-    p->zygote_watch = filch__process_watch(p->zygote_pid);
-    if (p->zygote_watch >= 0 || errno == ESRCH) return 0;
-    filch__process_kill(p->zygote_pid, 9);
-    return no_memory("the zygote's end");
+    return rc;
 }
 
 /* What is kept ------------------------------------------------------------------------------------- */
@@ -222,7 +218,6 @@ void filch__spawn_forget(struct filch__processes *p) {
 
 static void kill_zygote(const struct filch__processes *p) {
     bool ready;
-    if (p->zygote_watch < 0) return; /* it has ended */
     filch__process_kill_watched(p->zygote_watch, 9);
     filch__fds_wait(&p->zygote_watch, 1, &ready, filch__deadline(filch__zygote_patience));
 }

@@ -121,7 +121,9 @@ static inline void zygote_start_silent(struct zygote_play *z, struct zygote_opti
     envp[n] = NULL;
     struct filch__start start = {
         .argv = argv, .envp = envp, .directory = o.directory, .fds = fds, .fd_count = 4};
-    cr_assert_eq(filch__process_start_apart(&start, &z->pid), 0);
+    int watch;
+    cr_assert_eq(filch__process_start_apart(&start, &z->pid, &watch), 0);
+    filch__fd_close(watch);
     filch__fd_close(ends[1]);
     z->socket = ends[0];
     z->manager = filch__bell_create();
