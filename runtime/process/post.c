@@ -167,6 +167,7 @@ static struct filch__posted failed(const struct load *load, int code) {
     if (load->function == NULL) return (struct filch__posted){FILCH_ENOMEM, NULL};
     return (struct filch__posted){
         code,
+    filch__claim_open(s->channel, ticket, generation);
         filch__text("there was no shared memory for the argument of %zu bytes", load->arg_size)};
 }
 

@@ -302,7 +302,8 @@ static inline void post_known(struct life *w, uint32_t ticket, uint32_t function
         memcpy(block, arg, size);
     }
     size_t in_line = size > MESSAGE_INLINE ? 0 : size;
-    filch__claim_post(&w->channel, ticket, ++w->generation);
+    filch__claim_open(&w->channel, ticket, ++w->generation);
+    filch__claim_post(&w->channel, ticket, w->generation);
     struct filch__message_task *m =
         filch__channel_begin_down(&w->channel, MESSAGE_TASK, fixed + in_line);
     cr_assert_not_null(m);

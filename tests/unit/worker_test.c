@@ -226,10 +226,24 @@ static int is_requested(void *arg, void *result) {
     return 0;
 }
 Test(worker, a_request_is_for_its_own_task) {
+static int stay_a_while(void *arg, void *result) {
+    (void)arg;
+    (void)result;
+    usleep(100000);
+    return 0;
+}
     struct zygote_play z = zygote_with((struct zygote_options){0});
     struct life w = life_start(&z, 0);
-    filch__claim_request(&w.channel, 0, 1);
-    struct answer a = run_in(&w, is_requested, NULL, 0, sizeof(int));
+    struct filch__function_name name;
+    cr_assert_eq(filch__function_name((void (*)(void))is_requested, &name), 0);
+    post_name(&w, &name);
+    post(&w, 1, stay_a_while, NULL, 0,
+         0); /* so that the request is there before the task is read */
+    post_known(&w, 0, 0, 0, NULL, 0, sizeof(int));
+    filch__claim_request(&w.channel, 0, w.generation);
+    (void)take_answer(&w, MESSAGE_RESULT);
+    filch__claim_free(&w.channel, 1);
+    struct answer a = take_result(&w, 0);
     cr_assert_eq(int_of(&a), 1);
     a = run_in(&w, is_requested, NULL, 0, sizeof(int));
     cr_assert_eq(int_of(&a), 0);
