@@ -75,7 +75,8 @@ static void end_tickets(struct filch__processes *p, struct filch__seat *s, const
         filch_future *f = filch__posting_clear(p, s, ticket);
         s->postings[ticket].generation = 0;
         if (f == NULL) continue;
-        if (filch__claim_state(s->channel, ticket, generation) == CLAIM_REVOKED)
+        if (filch__claim_state(s->channel, ticket, generation) == CLAIM_REVOKED &&
+            filch__posting_is_cancelled(p, f))
             filch__future_drop(f); /* who revoked it ends it */
         else
             end_running(p, f, end, pid, ended);
