@@ -111,26 +111,18 @@ static int submit_packed(filch_executor *e, struct part *part) {
     return rc;
 }
 
-static char *copy_text(const char *text) {
-    char *copy = text == NULL ? NULL : filch__alloc(strlen(text) + 1);
-    return copy == NULL ? NULL : strcpy(copy, text);
-}
-
 /* The results of a part that has ended well. 0, or a code with its text. */
 static int unpack(struct part *part) {
     const struct job *job = part->job;
     size_t n = part->end - part->begin, size;
     const void *results = filch__future_view(part->future, &size);
-    if (!filch__packed_check(results, size, job->result_size, n))
-        return filch__error_constant(
-            FILCH_EWORKER, "filch_map_array: a worker has given back what are no results");
     for (size_t i = 0; i < n; i++) {
-        int code = filch__packed_end(results, i)->code;
-        if (code != 0)
-            note_outcome(
-                part, part->begin + i,
-                (struct filch__input_outcome){copy_text(filch__packed_text(results, i)), code});
-        else if (job->result_size != 0)
+        struct filch__input_outcome outcome;
+        if (!filch__packed_outcome(results, size, job->result_size, n, i, &outcome))
+            return filch__error_constant(
+                FILCH_EWORKER, "filch_map_array: a worker has given back what are no results");
+        note_outcome(part, part->begin + i, outcome);
+        if (outcome.code == 0 && job->result_size != 0)
             memcpy(job->results + (part->begin + i) * job->result_size,
                    filch__packed_value(results, job->result_size, n, i), job->result_size);
     }

@@ -1,7 +1,8 @@
 /* packed.c: see packed.h. */
 #include "packed.h"
 
-#include "chunk.h"
+#include "base/copy.h"
+#include "error.h"
 #include "os/memory.h"
 #include <string.h>
 
@@ -26,17 +27,29 @@ static size_t size_without_texts(size_t result_size, size_t n) {
     return n * (sizeof(struct filch__packed_end) + filch__round_up(result_size));
 }
 
-bool filch__packed_check(const void *result, size_t size, size_t result_size, size_t n) {
-    size_t texts = size_without_texts(result_size, n);
-    if (size < texts) return false;
-    for (size_t i = 0; i < n; i++) {
-        const struct filch__packed_end *end = filch__packed_end(result, i);
-        if (end->text_size == 0) continue;
-        if (end->text < texts || end->text > size || end->text_size > size - end->text ||
-            ((const char *)result)[end->text + end->text_size - 1] != 0)
-            return false;
+/* A copy of the text; NULL: no memory. False: it has no final 0. */
+static bool copy_text(const char *from, uint32_t size, char **text) {
+    char *copy = filch__alloc(size);
+    if (copy != NULL) filch__copy_once(copy, from, size);
+    if (copy != NULL && copy[size - 1] != 0) {
+        filch__free(copy);
+        return false;
     }
+    *text = copy;
     return true;
+}
+
+bool filch__packed_outcome(const void *result, size_t size, size_t result_size, size_t n, size_t i,
+                           struct filch__input_outcome *outcome) {
+    size_t texts = size_without_texts(result_size, n);
+    struct filch__packed_end end;
+    if (size < texts) return false;
+    filch__copy_once(&end, (const struct filch__packed_end *)result + i, sizeof end);
+    bool is_code = end.code >= 0 || filch__error_is_own(end.code);
+    *outcome = (struct filch__input_outcome){NULL, is_code ? end.code : FILCH_EINVAL};
+    if (end.text_size == 0) return true;
+    if (end.text < texts || end.text > size || end.text_size > size - end.text) return false;
+    return copy_text((const char *)result + end.text, end.text_size, &outcome->text);
 }
 
 /* Texts of inputs, while they run. */

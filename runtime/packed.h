@@ -3,12 +3,14 @@
  * chunk.h, for workers that share no memory with the program: the argument has all inputs in it, and the result all of theirs.
  *
  * Flow     inputs.c, map.c fill an argument in and submit it with ops->submit_chunk, which names the user's function; the worker
- *          calls filch__packed_run; who reads checks the result first, since a worker may have written anything.
+ *          calls filch__packed_run; who reads copies what it reads and checks the copy, since a worker may have written anything,
+ *         and may still write.
  * State    argument: the head, then each input, at multiples of 16. result (of filch_result_alloc): a struct filch__packed_end
  *          for each input; the values, at multiples of 16; the texts, each with its final 0. */
 #ifndef FILCH_RUNTIME_PACKED_H
 #define FILCH_RUNTIME_PACKED_H
 
+#include "chunk.h"
 #include "future.h"
 #include <filch/task.h>
 #include <stdbool.h>
@@ -35,20 +37,15 @@ static inline void *filch__packed_arg(struct filch__packed *packed, size_t i) {
 }
 /* The task's destructor: that of each input. */
 void filch__packed_destroy(void *packed);
-/* Is that a result for n inputs? */
-bool filch__packed_check(const void *result, size_t size, size_t result_size, size_t n);
-static inline const struct filch__packed_end *filch__packed_end(const void *result, size_t i) {
-    return (const struct filch__packed_end *)result + i;
-}
+/* How input i of n has ended, with a text of its own. False: the result is none for n inputs, or says of this one what cannot be.
+ * The worker may write there as long as the result is there: nothing is read twice. */
+bool filch__packed_outcome(const void *result, size_t size, size_t result_size, size_t n, size_t i,
+                           struct filch__input_outcome *outcome);
+/* Of an input that has ended well. */
 static inline const void *filch__packed_value(const void *result, size_t result_size, size_t n,
                                               size_t i) {
     return (const char *)result + n * sizeof(struct filch__packed_end) +
            i * filch__round_up(result_size);
-}
-/* NULL: none. */
-static inline const char *filch__packed_text(const void *result, size_t i) {
-    const struct filch__packed_end *end = filch__packed_end(result, i);
-    return end->text_size == 0 ? NULL : (const char *)result + end->text;
 }
 
 /* Worker, inside the task: runs the inputs. 0, or a code with the text of filch_fail. */

@@ -34,7 +34,8 @@ struct filch_results {
     /* What is being given. */
     struct filch__batch taken;      /* no future: nothing */
     size_t position;                /* in it */
-    const void *packed;             /* of a packed one that has ended well: its results */
+    const void *packed;             /* of a packed one that has ended well: its results, */
+    size_t packed_size;             /* and their bytes */
     size_t turn;                    /* of all inputs */
     int task_code;                  /* of all inputs of the task: it was cancelled, say; or 0 */
     const char *task_text;          /* of that code: the future's, or: */
@@ -121,15 +122,6 @@ static void give_up(filch_results *it, filch_future *f, int code) {
     filch_future_cancel(f);
 }
 
-/* The results of a packed task that has ended well. */
-static void look_into(filch_results *it) {
-    size_t size;
-    it->packed = filch__future_view(it->taken.future, &size);
-    if (filch__packed_check(it->packed, size, it->inputs.spec.result_size, it->taken.count)) return;
-    it->task_code = FILCH_EWORKER;
-    it->task_text = "the worker has given back what are no results";
-}
-
 /* Waits for the oldest task and takes it. 0, or FILCH_ETIMEDOUT. */
 static int take(filch_results *it) {
     filch_future *f = it->ring[it->oldest & (it->room - 1)].future;
@@ -147,7 +139,8 @@ static int take(filch_results *it) {
     }
     it->taken = pop_oldest(it);
     it->position = 0;
-    if (it->taken.is_packed && it->task_code == 0) look_into(it);
+    if (it->taken.is_packed && it->task_code == 0)
+        it->packed = filch__future_view(it->taken.future, &it->packed_size);
     return 0;
 }
 
@@ -178,14 +171,15 @@ static int report(const filch_results *it, int code, const char *text) {
 }
 
 static int give_packed(const filch_results *it, void *result) {
-    const struct filch__packed_end *end = filch__packed_end(it->packed, it->position);
-    if (end->code != 0) return report(it, end->code, filch__packed_text(it->packed, it->position));
-    if (result != NULL && it->inputs.spec.result_size != 0)
-        memcpy(result,
-               filch__packed_value(it->packed, it->inputs.spec.result_size, it->taken.count,
-                                   it->position),
-               it->inputs.spec.result_size);
-    return 0;
+    size_t size = it->inputs.spec.result_size, count = it->taken.count;
+    struct filch__input_outcome outcome;
+    if (!filch__packed_outcome(it->packed, it->packed_size, size, count, it->position, &outcome))
+        return report(it, FILCH_EWORKER, "the worker has given back what are no results");
+    int rc = outcome.code == 0 ? 0 : report(it, outcome.code, outcome.text);
+    filch__free(outcome.text);
+    if (rc == 0 && result != NULL && size != 0)
+        memcpy(result, filch__packed_value(it->packed, size, count, it->position), size);
+    return rc;
 }
 
 /* The result of one input of the taken task. */

@@ -79,7 +79,8 @@ FILCH_BEGIN_DECLS
  * Returns  0; the task's positive code; FILCH_ECANCELED; FILCH_EBROKEN; FILCH_ETIMEDOUT (the future
  *          is as it was); FILCH_EINVAL (future is NULL); FILCH_EDEADLK (the future's task stands lower
  *          on the caller's own stack, or tasks wait for each other in a circle); FILCH_EAGAIN (a worker
- *          must park to go on, nobody else is left to run the task, and no thread could be started);
+ *          must park to go on, nobody else is left to run the task, and no thread or process could be
+ *          started, or none more may be: max_spares);
  *          FILCH_EFORKED (it is the parent's and was not done; or what this call ran has forked, and this
  *          is the child). May be called any number of times.
  * Progress: blocking. Ordering: everything that the task did happens before the return.

@@ -34,8 +34,9 @@ typedef struct filch_process_options {
     size_t size;
     /* Workers that may run tasks at the same time. Processes, 1 to 1024. 0: the CPUs that this process may use. */
     int max_workers;
-    /* Workers beyond max_workers that may exist to take the place of those whose task waits. Processes, 0 to 1024, or -1 for
-     * none. 0: 16. */
+    /* Workers beyond max_workers that may exist to take the place of those whose task waits. Processes, 1 to 1024, or -1 for
+     * none. 0: 16. Tasks that wait for a task of their own, which does the same, may be some max_spares + 60 deep, since a
+     * worker holds at most 64 tasks on top of each other; a wait that is deeper may end with FILCH_EAGAIN. */
     int max_spares;
     /* Runs once in the zygote, the process from which all workers are forked: what it loads or computes all of
      * them share. Must start no thread. A non-zero result breaks the executor. If the zygote is killed, it runs once more

@@ -15,7 +15,8 @@ enum filch__fault_kind {
     FILCH__FAULT_BARRIER = 16, /* there is no membarrier; where there was one, it fails */
     FILCH__FAULT_PROCESS = 32, /* no process can be started */
     FILCH__FAULT_FD = 64,      /* no descriptor is free */
-    FILCH__FAULT_ALL = 127
+    FILCH__FAULT_SEND = 128,   /* the kernel has no memory for a packet */
+    FILCH__FAULT_ALL = 255
 };
 
 #if defined(FILCH_TESTING)

@@ -47,13 +47,28 @@ struct helper {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     pid_t pid;
+    int watch;
     int error;
 };
 
+/* Of the caller, who may ignore SIGCHLD and would then reap at once. The action is all zero; the C library's call is one that sanitizers
+ * keep books of, in memory that is the program's. */
+NOT_SANITIZED static void reap_nobody(void) {
+    static const unsigned long action[8];
+    syscall(SYS_rt_sigaction, SIGCHLD, action, NULL, (size_t)(_NSIG / 8));
+}
+
+/* The helper is the parent: nobody else gets that pid while it is here. It shares the descriptors, and no handlers. */
 NOT_SANITIZED static int run_helper(void *argument) {
     struct helper *h = argument;
+    reap_nobody();
     h->error =
         posix_spawn(&h->pid, h->path, &h->actions, &h->attributes, h->start->argv, h->start->envp);
+    if (h->error != 0) return 0;
+    h->watch = (int)syscall(SYS_pidfd_open, h->pid, 0);
+    if (h->watch >= 0) return 0;
+    h->error = errno;
+    kill(h->pid, SIGKILL);
     return 0;
 }
 
@@ -123,7 +138,8 @@ static int clone_helper(struct helper *h) {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int pid = __clone(run_helper, stack + HELPER_STACK, CLONE_VM | CLONE_VFORK, h);
+    int flags = CLONE_VM | CLONE_VFORK | CLONE_FILES;
+    int pid = __clone(run_helper, stack + HELPER_STACK, flags, h);
     int error = pid < 0 ? errno : 0;
     if (pid >= 0)
         while (waitpid(pid, NULL, (int)__WCLONE) < 0 && errno == EINTR) continue;
@@ -132,9 +148,20 @@ static int clone_helper(struct helper *h) {
     return error != 0 ? error : h->error;
 }
 
-int filch__process_start_apart(const struct filch__start *start, int *pid) {
+/* A descriptor above the standard streams. Without one the process ends at once. */
+static int keep_watch(int fd, int *watch) {
+    *watch = fd > STDERR_FILENO ? fd : fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (*watch == fd) return 0;
+    int error = *watch < 0 ? errno : 0;
+    if (error != 0) filch__process_kill_watched(fd, SIGKILL);
+    close(fd);
+    return error;
+}
+
+int filch__process_start_apart(const struct filch__start *start, int *pid, int *watch) {
     struct helper h = {.path = start->path != NULL ? start->path : program_path(), .start = start};
     if (filch__fault(FILCH__FAULT_PROCESS)) return EAGAIN;
+    if (filch__fault(FILCH__FAULT_FD)) return EMFILE;
     if (h.path == NULL) return ENOENT;
     int error = posix_spawn_file_actions_init(&h.actions);
     if (error != 0) return error;
@@ -146,6 +173,7 @@ int filch__process_start_apart(const struct filch__start *start, int *pid) {
         posix_spawnattr_destroy(&h.attributes);
     }
     posix_spawn_file_actions_destroy(&h.actions);
+    if (error == 0) error = keep_watch(h.watch, watch);
     if (error == 0) *pid = h.pid;
     return error;
 }

@@ -16,9 +16,10 @@ struct filch__start {
 };
 
 /* Starts a program as a process that no wait() of this one sees, and whose end raises no signal here: see
- * process/README.md, Death. In a session of its own, with default signal handling and an empty mask. Returns 0 or an errno (ENOENT also: there is no
- * /proc, and the path of this program is not known). */
-int filch__process_start_apart(const struct filch__start *start, int *pid);
+ * process/README.md, Death. In a session of its own, with default signal handling and an empty mask. *watch: as of
+ * filch__process_watch, and certainly this process's, whose pid may be another one's as soon as it has ended. Returns 0 or an errno
+ * (ENOENT also: there is no /proc, and the path of this program is not known). */
+int filch__process_start_apart(const struct filch__start *start, int *pid, int *watch);
 
 /* A descriptor that becomes readable when the process ends; -1 and errno. */
 int filch__process_watch(int pid);
@@ -35,6 +36,7 @@ bool filch__process_reap(int pid, struct filch__process_end *end);
 int filch__process_fork(void);
 /* In the child: SIGKILL comes when the parent `parent` ends; if that has ended already, the process ends at once. */
 void filch__process_die_with(int parent);
+/* A child that was not reaped. */
 void filch__process_kill(int pid, int signal);
 /* The process of a descriptor of filch__process_watch, whose pid may be another one's by now. */
 void filch__process_kill_watched(int watch, int signal);

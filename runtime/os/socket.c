@@ -36,6 +36,7 @@ int filch__socket_send(int fd, const void *packet, size_t size, const int *fds, 
     union control control;
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
     if (n > DESCRIPTORS) return EINVAL;
+    if (filch__fault(FILCH__FAULT_SEND)) return ENOBUFS;
     if (n > 0) {
         memset(&control, 0, sizeof control);
         message.msg_control = &control;
@@ -50,6 +51,10 @@ int filch__socket_send(int fd, const void *packet, size_t size, const int *fds, 
         if (sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return 0;
         if (errno != EINTR) return errno;
     }
+}
+
+bool filch__socket_is_busy(int error) {
+    return error == EAGAIN || error == ENOBUFS || error == ENOMEM;
 }
 
 /* Descriptors that came: the first *n into fds, the rest closed. */

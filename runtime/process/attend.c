@@ -95,6 +95,8 @@ static void look(void *pool, filch_future *f) {
     leave(p);
 }
 
+/* The word may be of a newer place than the state, or of an older one: then the ticket has another generation there, and nothing is
+ * requested. Whoever moves it there looks for the request itself (V31). */
 static void request(void *pool, filch_future *f) {
     struct filch__processes *p = pool;
     struct place at;

@@ -261,17 +261,21 @@ void filch__claim_free(struct filch__channel *channel, uint32_t ticket) {
     store_relaxed(&channel->worker->claims[ticket], claim_of(0, CLAIM_FREE));
 }
 
+void filch__claim_open(struct filch__channel *channel, uint32_t ticket, uint64_t generation) {
+    /* relaxed: who requests it has the generation from what is published after this */
+    store_relaxed(&channel->parent->requested[ticket], generation << 1);
+}
+
 void filch__claim_request(struct filch__channel *channel, uint32_t ticket, uint64_t generation) {
-    uint64_t *word = &channel->parent->requested[ticket];
-    uint64_t old = load_relaxed(word); /* relaxed: the number alone counts */
-    while (old < generation && !cas_relaxed(word, &old, generation)) /* relaxed: as above */
-        continue;
+    uint64_t open = generation << 1;
+    /* relaxed: the number alone counts */
+    (void)cas_relaxed(&channel->parent->requested[ticket], &open, open | 1);
 }
 
 bool filch__claim_is_requested(const struct filch__channel *channel, uint32_t ticket,
                                uint64_t generation) {
-    return load_relaxed(&channel->parent->requested[ticket]) ==
-           generation; /* relaxed: the number alone counts */
+    /* relaxed: the number alone counts */
+    return load_relaxed(&channel->parent->requested[ticket]) == (generation << 1 | 1);
 }
 
 /* Sleep ---------------------------------------------------------------------------------------------- */

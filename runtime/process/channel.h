@@ -39,7 +39,8 @@ struct filch__parent_page {
     own_lines uint32_t bell;      /* the worker sleeps on it; one more at each ring */
     uint32_t
         cpu; /* one more than the CPU on which the parent waits awake; 0: it sleeps, or is elsewhere */
-    own_lines uint64_t requested[CHANNEL_TICKETS]; /* generation that was asked to end early */
+    /* generation << 1 | 1 if it was asked to end early; the generation is that of whoever has the ticket */
+    own_lines uint64_t requested[CHANNEL_TICKETS];
 };
 
 /* Written by the worker. */
@@ -100,7 +101,9 @@ bool filch__channel_is_quiet(const struct filch__channel *channel);
 
 /* Claims. post: the ticket is free. revoke: true if this call has won it; any thread. state: what the claim of that
  * generation is now; CLAIM_FREE if it is of another, or garbage; any thread. free: the ticket's use is over.
- * request: the task is asked to end early; any thread, and of two generations the later stays. */
+ * open: the ticket is about to be posted with that generation; from here on it can be requested.
+ * request: the task is asked to end early, if the ticket is that generation's still; any thread. */
+void filch__claim_open(struct filch__channel *channel, uint32_t ticket, uint64_t generation);
 void filch__claim_post(struct filch__channel *channel, uint32_t ticket, uint64_t generation);
 bool filch__claim_revoke(struct filch__channel *channel, uint32_t ticket, uint64_t generation);
 enum filch__claim filch__claim_state(const struct filch__channel *channel, uint32_t ticket,

@@ -4,6 +4,7 @@
  *             generation, what its claim says, how many bytes there are. It is copied first, since the worker can
  *             still write it. A worker that writes what cannot be is killed.
  * All of it at the desk. */
+#include "base/copy.h"
 #include "error.h"
 #include "os/memory.h"
 #include "process/family.h"
@@ -32,7 +33,7 @@ static bool inline_size(const struct filch__bytes *bytes, size_t *size) {
 static bool copy_fixed(struct upward *up, const struct filch__message *message, size_t size) {
     size_t fixed = filch__message_round(sizeof up->m), value, text, beside;
     if (size < fixed) return false;
-    memcpy(&up->m, message, sizeof up->m);
+    filch__copy_once(&up->m, message, sizeof up->m);
     up->bytes = (const char *)message + fixed;
     up->size = size - fixed;
     if (!inline_size(&up->m.value, &value) || !inline_size(&up->m.text, &text) ||
@@ -137,9 +138,9 @@ static bool has_right_size(filch_future *f, const struct upward *up) {
 static void set_outcome(struct filch__seat *s, filch_future *f, const struct upward *up) {
     int code = up->m.code;
     if (likely(code == 0)) code = keep_value(s, f, up);
-    if (likely(code == 0)) {
-        if (unlikely(up->m.text.size != 0) && !filch__outcome_is_plain(f->outcome))
-            filch__outcome_record(f->outcome)->text = text_of(s, up);
+    if (likely(code == 0 && up->m.text.size == 0)) return;
+    if (code == 0 && !filch__outcome_is_plain(f->outcome)) {
+        filch__outcome_record(f->outcome)->text = text_of(s, up);
         return;
     }
     if (code < 0 && !filch__error_is_own(code)) code = FILCH_EINVAL;
@@ -162,7 +163,7 @@ static const char *end_task(struct filch__processes *p, struct filch__seat *s,
     filch__future_started(f);
     if (unlikely(state_life(state_look(&f->state)) != LIFE_RUNNING))
         return "the result of a task that was cancelled";
-    if (unlikely(s->pid == 0)) s->pid = up->m.pid; /* the zygote has not told yet */
+    if (unlikely(s->pid == 0) && up->m.pid > 0) s->pid = up->m.pid; /* the zygote tells it later */
     set_outcome(s, f, up);
     filch__posting_clear(p, s, up->m.ticket);
     filch__posting_free(s, up->m.ticket);
@@ -176,10 +177,13 @@ static const char *end_task(struct filch__processes *p, struct filch__seat *s,
 
 static const char *end_skipped(struct filch__processes *p, struct filch__seat *s,
                                const struct upward *up) {
+    static const char fault[] = "word of a skipped task that was not taken back";
     if (!is_known(s, &up->m) ||
         filch__claim_state(s->channel, up->m.ticket, up->m.generation) != CLAIM_REVOKED)
-        return "word of a skipped task that was not taken back";
-    filch_future *f = filch__posting_clear(p, s, up->m.ticket);
+        return fault;
+    filch_future *f = s->postings[up->m.ticket].future;
+    if (f != NULL && !filch__posting_is_cancelled(p, f)) return fault;
+    filch__posting_clear(p, s, up->m.ticket);
     filch__posting_free(s, up->m.ticket);
     if (f != NULL) filch__future_drop(f); /* who cancelled it ends it */
     return NULL;
@@ -187,18 +191,34 @@ static const char *end_skipped(struct filch__processes *p, struct filch__seat *s
 
 /* Other messages ----------------------------------------------------------------------------------- */
 
-static void become_ready(struct filch__processes *p, struct filch__seat *s,
-                         const struct upward *up) {
-    if (s->life != SEAT_STARTING) return;
+/* Is a task posted there that is neither still posted nor cancelled? */
+static bool has_taken(struct filch__processes *p, const struct filch__seat *s) {
+    for (uint64_t used = ~s->free_tickets; used != 0; used &= used - 1) {
+        uint32_t ticket = (uint32_t)__builtin_ctzll(used);
+        const struct filch__posting *posting = &s->postings[ticket];
+        if (posting->future == NULL) continue;
+        enum filch__claim claim = filch__claim_state(s->channel, ticket, posting->generation);
+        if (claim == CLAIM_POSTED) continue;
+        if (claim != CLAIM_REVOKED || !filch__posting_is_cancelled(p, posting->future)) return true;
+    }
+    return false;
+}
+
+/* A worker whose start has failed takes nothing: what a task has written there breaks no executor. */
+static const char *become_ready(struct filch__processes *p, struct filch__seat *s,
+                                const struct upward *up) {
+    if (s->life != SEAT_STARTING) return NULL;
     if (up->m.code == 0) {
         s->life = SEAT_SERVING;
         p->early_deaths = 0;
-        return;
+        return NULL;
     }
+    if (has_taken(p, s)) return "word of a start that has failed, and a task was taken";
     char *text = text_of(s, up);
     filch__death_break(p, filch__text("the executor broke: worker %d could not start: %s", s->index,
                                       text != NULL ? text : filch_error_text(up->m.code)));
     filch__free(text);
+    return NULL;
 }
 
 static void retire(struct filch__processes *p, struct filch__seat *s) {
@@ -212,20 +232,19 @@ static const char *handle(struct filch__processes *p, struct filch__seat *s,
                           const struct filch__message *message, struct filch__ended *ended) {
     struct upward up;
     size_t size = s->channel->reading;
-    switch (load_relaxed(&message->kind)) { /* relaxed: Q2 has ordered it; read once */
+    uint32_t kind = load_relaxed(&message->kind); /* relaxed: Q2 has ordered it; read once */
+    switch (kind) {
     case MESSAGE_RESULT:
         return copy_fixed(&up, message, size) ? end_task(p, s, &up, ended) : "a result too short";
     case MESSAGE_SKIPPED:
         return copy_fixed(&up, message, size) ? end_skipped(p, s, &up) : "a message too short";
     case MESSAGE_READY:
-        if (!copy_fixed(&up, message, size)) return "a message too short";
-        become_ready(p, s, &up);
-        return NULL;
+        return copy_fixed(&up, message, size) ? become_ready(p, s, &up) : "a message too short";
     case MESSAGE_RETIRE: retire(p, s); return NULL;
     case MESSAGE_SUBMIT:
     case MESSAGE_CANCEL:
     case MESSAGE_AWAIT:
-    case MESSAGE_AWAKE: return filch__family_message(p, s, message);
+    case MESSAGE_AWAKE: return filch__family_message(p, s, kind, message);
     default: return "a message of no kind";
     }
 }

@@ -4,7 +4,6 @@
  * Policy   a start that dies counts; EARLY_DEATHS of them in a row break the executor. After a death without a task done since
  *          the last one, the next start waits, each time longer. The zygote's own death is one, however many workers it had.
  * All of it at the desk. */
-#include "os/bell.h"
 #include "os/clock.h"
 #include "os/memory.h"
 #include "os/process.h"
@@ -76,7 +75,8 @@ static void end_tickets(struct filch__processes *p, struct filch__seat *s, const
         filch_future *f = filch__posting_clear(p, s, ticket);
         s->postings[ticket].generation = 0;
         if (f == NULL) continue;
-        if (filch__claim_state(s->channel, ticket, generation) == CLAIM_REVOKED)
+        if (filch__claim_state(s->channel, ticket, generation) == CLAIM_REVOKED &&
+            filch__posting_is_cancelled(p, f))
             filch__future_drop(f); /* who revoked it ends it */
         else
             end_running(p, f, end, pid, ended);
@@ -194,9 +194,9 @@ void filch__death_expect(struct filch__processes *p, struct filch__seat *s) {
 
 /* A zygote that kills nobody is stopped itself; its workers end with it. */
 static void end_zygote(struct filch__processes *p) {
-    bool ready;
-    if (p->zygote_watch >= 0 && !filch__fds_wait(&p->zygote_watch, 1, &ready, 0))
-        filch__process_kill(p->zygote_pid, 9);
+    if (p->zygote != ZYGOTE_SERVES) return;
+    store_relaxed(&p->zygote_condemned, 1u); /* relaxed: the bell orders it */
+    filch__manager_wake(p);
 }
 
 /* Callbacks of children may still run in one that is neither quiet nor killed, and it reads QUIT after them. */

@@ -8,6 +8,7 @@
  * Memory   a child is freed with its end. Answers that the ring has no room for are kept in order. */
 #include "process/family.h"
 
+#include "base/copy.h"
 #include "error.h"
 #include "os/memory.h"
 #include "process/post.h"
@@ -133,7 +134,7 @@ struct order {
 static bool read_order(struct order *o, const struct filch__message *message, size_t size) {
     size_t fixed = filch__message_round(sizeof o->m);
     if (size < fixed) return false;
-    memcpy(&o->m, message, sizeof o->m);
+    filch__copy_once(&o->m, message, sizeof o->m);
     size_t path = filch__message_round(o->m.path_size);
     size_t arg = o->m.arg.segment != 0 ? 0 : (size_t)filch__message_round(o->m.arg.size);
     if (o->m.path_size == 0 || o->m.path_size > MODULE_PATH_LARGEST ||
@@ -444,11 +445,10 @@ void filch__family_help(struct filch__processes *p) {
     }
 }
 
-const char *filch__family_message(struct filch__processes *p, struct filch__seat *s,
+const char *filch__family_message(struct filch__processes *p, struct filch__seat *s, uint32_t kind,
                                   const struct filch__message *message) {
     struct filch__message_child m;
     size_t size = s->channel->reading;
-    uint32_t kind = load_relaxed(&message->kind); /* relaxed: Q2 has ordered it */
     if (kind == MESSAGE_SUBMIT) {
         struct order o;
         if (!read_order(&o, message, size)) return "a task that is none";
@@ -457,7 +457,7 @@ const char *filch__family_message(struct filch__processes *p, struct filch__seat
         return NULL;
     }
     if (size < sizeof m) return "a message too short";
-    memcpy(&m, message, sizeof m);
+    filch__copy_once(&m, message, sizeof m);
     if (kind == MESSAGE_CANCEL) {
         answer(p, s, m.child, call(p, s, &m));
     } else if (kind == MESSAGE_AWAIT) {

@@ -24,8 +24,8 @@ static inline struct filch__child *filch__child_of(filch_future *f) {
 /* Every worker waits, none can be started, and nothing can run on top of any: the wait for a child that is queued
  * fails. */
 void filch__family_refuse(struct filch__processes *p);
-/* SUBMIT, CANCEL, AWAIT, AWAKE. NULL, or what is wrong with the message. */
-const char *filch__family_message(struct filch__processes *p, struct filch__seat *s,
+/* SUBMIT, CANCEL, AWAIT, AWAKE: the kind as it was read. NULL, or what is wrong with the message. */
+const char *filch__family_message(struct filch__processes *p, struct filch__seat *s, uint32_t kind,
                                   const struct filch__message *message);
 /* A child has ended, by code of the library, with an outcome: tells its worker. The place's reference goes. */
 void filch__family_end(struct filch__processes *p, filch_future *f);

@@ -79,7 +79,7 @@ static bool equip(struct filch__processes *p, struct filch__seat *s) {
         s->socket = ends[0];
     }
     bool complete = s->socket >= 0 && s->arena != NULL && s->view != NULL &&
-                    send_start(p, s, channel_fd, ends[1]) == 0;
+                    (errno = send_start(p, s, channel_fd, ends[1])) == 0;
     filch__fd_close(channel_fd);
     filch__fd_close(ends[1]);
     if (complete) {
@@ -162,8 +162,9 @@ void filch__hire_kill(struct filch__processes *p, struct filch__seat *s, char *f
         filch__free(fault);
     struct filch__packet later = packet;
     later.kind = NOTICE_KILL_LATER;
-    /* If the socket is full, it is tried again; at once, if there is no memory to note that. */
-    while (filch__socket_send(p->zygote_socket, &packet, sizeof packet, NULL, 0) == EAGAIN) {
+    /* It is tried again; at once, if there is no memory to note that. */
+    while (filch__socket_is_busy(
+        filch__socket_send(p->zygote_socket, &packet, sizeof packet, NULL, 0))) {
         if (filch__desk_try_notify(p, &later)) {
             filch__manager_timer(p, filch__deadline(RETRY));
             return;

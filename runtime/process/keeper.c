@@ -81,13 +81,13 @@ static void start(struct filch__processes *p) {
     filch__fd_close(p->zygote_socket);
     p->zygote_socket = -1;
     p->zygote_fault[0] = 0;
+    store_relaxed(&p->zygote_condemned, 0u); /* relaxed: that was the last one, which is gone */
     if (filch__spawn(p) != 0) {
         tell_gone(p, filch_last_error());
         return;
     }
     p->zygote_watched = true;
-    p->zygote_deadline = filch__deadline(ZYGOTE_PATIENCE);
-    if (p->zygote_watch < 0) filch__keeper_bury(p);
+    p->zygote_deadline = filch__deadline(filch__zygote_patience);
 }
 
 void filch__keeper_tend(struct filch__processes *p) {
@@ -95,13 +95,18 @@ void filch__keeper_tend(struct filch__processes *p) {
         store_relaxed(&p->zygote_wanted, 0u); /* relaxed: set again only after what is told */
         start(p);
     }
+    /* relaxed: the bell orders it */
+    if (unlikely(load_relaxed(&p->zygote_condemned) != 0)) kill_zygote(p);
     if (likely(p->zygote_deadline == 0)) return;
     if (filch__now() < p->zygote_deadline) {
         filch__manager_timer(p, p->zygote_deadline);
         return;
     }
     p->zygote_deadline = 0;
-    note_fault(p, "has not answered within 10 s: does preload return?");
+    char fault[ZYGOTE_TEXT];
+    snprintf(fault, sizeof fault, "has not answered within %g s: does preload return?",
+             (double)filch__zygote_patience / 1e9);
+    note_fault(p, fault);
     kill_zygote(p);
 }
 

@@ -48,7 +48,7 @@ void filch__nested_enter(struct filch__nested *n, uint64_t number, filch_future 
     n->free = p->next_free;
     n->busy++;
     p->future = f;
-    p->refused = false;
+    p->refused = 0;
 }
 
 filch_future *filch__nested_leave(struct filch__nested *n, uint64_t number) {
@@ -64,13 +64,13 @@ filch_future *filch__nested_leave(struct filch__nested *n, uint64_t number) {
 
 void filch__nested_refuse(struct filch__nested *n, uint64_t number) {
     struct filch__place *p = place_of(n, number);
-    if (p != NULL && p->future != NULL) p->refused = true;
+    if (p != NULL && p->future != NULL) p->refused = n->answered;
 }
 
-bool filch__nested_take_refusal(struct filch__nested *n, uint64_t number) {
+bool filch__nested_take_refusal(struct filch__nested *n, uint64_t number, uint64_t wait) {
     struct filch__place *p = number == 0 ? NULL : place_of(n, number);
-    if (p == NULL || !p->refused) return false;
-    p->refused = false;
+    if (p == NULL || p->refused < wait) return false;
+    p->refused = 0;
     return true;
 }
 

@@ -17,7 +17,7 @@
 /* A number is its place in the table, and how often that was used: so that a message that comes late names none. */
 struct filch__place {
     filch_future *future; /* NULL: free */
-    bool refused;         /* the task that waits for it must not any longer */
+    uint64_t refused;     /* 0, or the number of the latest wait that it was refused to */
     uint64_t uses;
     uint32_t next_free;
 };
@@ -30,6 +30,7 @@ struct filch__nested {
     struct filch__place *places;
     uint32_t room, used, free, busy; /* free: one more than the first free place */
     uint64_t submitted, completed, detached;
+    uint64_t waits, answered; /* AWAIT that were sent; AWAIT_OK that came, in the same order */
 };
 
 /* nested.c ----------------------------------------------------------------------------------------- */
@@ -47,9 +48,10 @@ uint64_t filch__nested_reserve(struct filch__nested *n);
 void filch__nested_enter(struct filch__nested *n, uint64_t number, filch_future *f);
 /* Takes it out: the table's reference is the caller's; NULL: there is none of that number. */
 filch_future *filch__nested_leave(struct filch__nested *n, uint64_t number);
-/* The program has refused the wait for that child: until take_refusal, by the task that waits, which may stand below others. */
+/* The program has refused the wait for that child: until take_refusal, by the task that waits, which may stand below others. A refusal that
+ * comes before the answer to the wait of that number is for an earlier one, whose time was over. */
 void filch__nested_refuse(struct filch__nested *n, uint64_t number);
-bool filch__nested_take_refusal(struct filch__nested *n, uint64_t number);
+bool filch__nested_take_refusal(struct filch__nested *n, uint64_t number, uint64_t wait);
 /* The program's answer to SUBMIT or CANCEL. */
 int filch__nested_await_answer(struct filch__server *s, uint64_t number);
 

@@ -131,7 +131,10 @@ void filch__nested_message(struct filch__server *s, const struct filch__message 
     switch (message->kind) {
     case MESSAGE_FUNCTION: filch__server_learn(s, message, in_ring); return;
     case MESSAGE_CHILD_DONE: child_done(s, message, in_ring); return;
-    case MESSAGE_AWAIT_OK: filch__nested_skip(s, NULL); break;
+    case MESSAGE_AWAIT_OK:
+        s->nested->answered++;
+        filch__nested_skip(s, NULL);
+        break;
     case MESSAGE_AWAIT_REFUSED:
         filch__nested_refuse(s->nested,
                              ((const struct filch__message_child *)(const void *)message)->child);

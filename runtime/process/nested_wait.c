@@ -63,7 +63,10 @@ static bool handle_aside(struct filch__server *s) {
     struct filch__aside **at = &s->aside, *a;
     while (*at != NULL && is_later(&(*at)->head)) at = &(*at)->next;
     if ((a = *at) == NULL) return false;
-    if (a->head.kind == MESSAGE_AWAIT_OK) filch__nested_skip(s, a);
+    if (a->head.kind == MESSAGE_AWAIT_OK) {
+        s->nested->answered++;
+        filch__nested_skip(s, a);
+    }
     for (at = &s->aside; *at != a;) at = &(*at)->next;
     *at = a->next;
     if (a->head.kind != MESSAGE_AWAIT_OK) handle(s, &a->head, false);
@@ -94,6 +97,7 @@ static void say(struct filch__server *s, enum filch__message_kind kind, uint64_t
     struct filch__message_child *m = filch__server_begin(s, kind, sizeof *m);
     m->child = child;
     m->flags = flags;
+    s->nested->waits += kind == MESSAGE_AWAIT;
     filch__server_publish(s);
 }
 
@@ -138,8 +142,11 @@ static int wait_for(struct filch__server *s, const struct awaited *a, int64_t de
     bool tell = s->job != NULL;
     uint32_t flags = (a->isolated ? AWAIT_ISOLATED : 0u) | (is_low(s) ? AWAIT_LOW : 0u);
     if (tell) say(s, MESSAGE_AWAIT, a->child, flags);
-    while (!is_over(a) && in_time && !(refused = filch__nested_take_refusal(s->nested, a->child)))
+    uint64_t wait = tell ? s->nested->waits : UINT64_MAX;
+    while (!is_over(a) && in_time && !refused) {
         if (!step(s)) in_time = sleep_for(s, a, deadline);
+        refused = filch__nested_take_refusal(s->nested, a->child, wait);
+    }
     if (tell) say(s, MESSAGE_AWAKE, a->child, 0);
     if (is_over(a)) return 0;
     return refused ? no_worker_left() : FILCH_ETIMEDOUT;

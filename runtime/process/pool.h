@@ -11,8 +11,8 @@
  *   V3 cas_acq_rel desk (leave) -> V1 fetch_or_acq_rel desk (knock, take): the books
  *   V4 exchange_acq_rel desk (leave at last) -> V1 fetch_or_acq_rel desk (knock, take): the books
  *   V5 fetch_or_seq_cst ending (set) -> V6 load_seq_cst ending (check): the cause of a break; with the injector's push and take, which are full barriers, a submit sees the flag, or whoever set it finds the task
- *   V7 fence_seq_cst (visit) <-> V8 fence_seq_cst (retire): of "count, look for the channel" and "take it away, look at the count", at least one sees the other
- *   V9 fetch_sub_acq_rel visitors (leave) -> V10 load_acquire visitors (retire): the channel is used no more
+ *   V7 fence_seq_cst (visit) <-> V8 fence_seq_cst (retire, judge): of "count, look for the channel" and "take it away, look at the count", at least one sees the other; likewise of "count, revoke" and "see it revoked, look at the count"
+ *   V9 fetch_sub_acq_rel visitors (leave) -> V10 load_acquire visitors (retire, judge): the channel is used no more, what was revoked is CANCELLING
  *   V11 store_release channel (hire) -> V12 load_acquire channel (visit): its fields
  *   V13 store_release ticket (post) -> V14 load_acquire ticket (find): the number; its claim is POSTED, or is going to be
  *   V16 store_release attendant (go) -> V15 cas_acq_rel attendant (come): the same
@@ -179,9 +179,10 @@ struct filch__processes {
     own_lines struct filch__stack injector;
     own_lines uint32_t desk;
     uint32_t ending;
-    int64_t timer;          /* when the manager is needed at the latest */
-    int start_error;        /* why there is no worker; 0: there is one, or none is needed */
-    uint32_t zygote_wanted; /* the manager shall start one */
+    int64_t timer;             /* when the manager is needed at the latest */
+    int start_error;           /* why there is no worker; 0: there is one, or none is needed */
+    uint32_t zygote_wanted;    /* the manager shall start one */
+    uint32_t zygote_condemned; /* the manager shall kill it */
     struct filch__stack notices, chores;
     struct filch__stack orphans; /* children that a drain has ended */
     uint32_t unfinished;         /* futures that have ended and are not finished yet */
@@ -281,6 +282,8 @@ void filch__dispatch_refill(struct filch__processes *p);
 filch_future *filch__posting_clear(struct filch__processes *p, struct filch__seat *s,
                                    uint32_t ticket);
 void filch__posting_free(struct filch__seat *s, uint32_t ticket);
+/* Its claim, which the worker can write, says REVOKED, and not by the desk: has somebody cancelled it, who ends it then? */
+bool filch__posting_is_cancelled(struct filch__processes *p, filch_future *f);
 /* Tells it to end when it has done what it has. */
 void filch__dispatch_quit(struct filch__processes *p, struct filch__seat *s);
 
@@ -355,12 +358,12 @@ void filch__keeper_end(struct filch__processes *p);
 
 /* spawn.c ------------------------------------------------------------------------------------------ */
 
-/* Nanoseconds that the zygote may take until it answers, preload included: 10 s. */
-#define ZYGOTE_PATIENCE 10000000000
+/* Nanoseconds that the zygote may take until it answers, preload included: 10 s. Tests change it. */
+extern int64_t filch__zygote_patience;
 
 /* Keeps what the options say, starts the first zygote, and waits for its answer. 0, or a code with its text. */
 int filch__spawn_first(struct filch__processes *p, const filch_process_options *options);
-/* Starts a zygote: its socket, pid and watch are new; the watch is -1 if it has ended already. 0, or a code with its text. */
+/* Starts a zygote: its socket, pid and watch are new. 0, or a code with its text. */
 int filch__spawn(struct filch__processes *p);
 /* Gives back what was kept. */
 void filch__spawn_forget(struct filch__processes *p);

@@ -35,6 +35,19 @@ void filch__posting_free(struct filch__seat *s, uint32_t ticket) {
     s->free_tickets |= UINT64_C(1) << ticket;
 }
 
+/* Who has won the claim is a visitor until the state says so. If none is there, and it does not, nobody has won it: the worker has
+ * written what is not so. */
+bool filch__posting_is_cancelled(struct filch__processes *p, filch_future *f) {
+    for (;;) {
+        fence_seq_cst();                                /* V8 <-> V7 */
+        bool visited = load_acquire(&p->visitors) != 0; /* V10 <- V9 */
+        enum filch__life life = state_life(state_look(&f->state));
+        if (life != LIFE_PENDING && life != LIFE_RUNNING) return true;
+        if (!visited) return false;
+        filch__thread_yield();
+    }
+}
+
 /* The books and the claim, of what is held there. */
 static void enter(struct filch__processes *p, struct filch__seat *s, uint32_t ticket,
                   const struct filch__posting *posting) {
@@ -154,6 +167,7 @@ static void hold_again(struct filch__seat *s, filch_future *f, uint32_t ticket,
 
 /* T2: the future says where it is going to be; until its claim is POSTED nobody can cancel it. False: it was cancelled before. */
 static bool hold(struct filch__seat *s, filch_future *f, uint32_t ticket, uint64_t generation) {
+    filch__claim_open(s->channel, ticket, generation);
     store_release(&f->ticket, filch__ticket_word(ticket, generation)); /* V13 -> V14 */
     if (likely(state_post(&f->state, s->index))) return true;
     if (state_life(state_look(&f->state)) != LIFE_RUNNING) return false;

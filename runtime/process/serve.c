@@ -119,11 +119,37 @@ void filch__server_send(struct filch__server *s, enum filch__message_kind kind,
 
 /* Downwards ---------------------------------------------------------------------------------------- */
 
+/* Without memory for that too, the block is lost until the worker ends. */
+static void owe(struct filch__server *s, const struct filch__bytes *bytes) {
+    struct filch__owed *owed = filch__alloc(sizeof *owed);
+    if (owed == NULL) return;
+    *owed = (struct filch__owed){s->owed, *bytes};
+    s->owed = owed;
+}
+
+/* Gives back what can be mapped by now. */
+static cold void pay(struct filch__server *s) {
+    struct filch__owed **at = &s->owed, *owed;
+    while ((owed = *at) != NULL) {
+        struct filch__held *held;
+        if (filch__arena_view_hold(s->view, &owed->bytes, &held) == NULL) {
+            at = &owed->next;
+            continue;
+        }
+        filch__held_release(held);
+        *at = owed->next;
+        filch__free(owed);
+    }
+}
+
 void *filch__server_bytes(struct filch__server *s, const struct filch__bytes *bytes,
                           const void *in_line, struct filch__held **held) {
     *held = NULL;
     if (bytes->segment == 0) return (void *)(uintptr_t)in_line;
-    return filch__arena_view_hold(s->view, bytes, held);
+    if (unlikely(s->owed != NULL)) pay(s);
+    void *start = filch__arena_view_hold(s->view, bytes, held);
+    if (unlikely(start == NULL)) owe(s, bytes);
+    return start;
 }
 
 /* What the program has sent has no place: the worker's death says so. */

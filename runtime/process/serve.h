@@ -45,6 +45,12 @@ struct filch__aside {
     struct filch__message head; /* and the rest */
 };
 
+/* A block of the program that could not be mapped when its message was read, and so is not given back yet. */
+struct filch__owed {
+    struct filch__owed *next;
+    struct filch__bytes bytes;
+};
+
 struct filch__nested; /* nested.c */
 
 struct filch__server {
@@ -60,6 +66,7 @@ struct filch__server {
     uint32_t known_count, known_room;
     char *room; /* for a job's bytes; NULL while it is in use */
     struct filch__aside *aside;
+    struct filch__owed *owed;
     struct filch__nested *nested;
     struct filch__job *job; /* the one on top of the stack, or NULL */
     uint64_t tasks;
@@ -91,7 +98,8 @@ void filch__server_sleep(struct filch__server *s, int64_t deadline);
 /* A short sleep, in which nothing can be missed. */
 void filch__server_nap(int round);
 
-/* The bytes of a message, where they stand inline or in a segment; *held is then to be released. NULL: they are nowhere. */
+/* The bytes of a message, where they stand inline or in a segment; *held is then to be released. NULL: there is no memory; they are given
+ * back later. */
 void *filch__server_bytes(struct filch__server *s, const struct filch__bytes *bytes,
                           const void *in_line, struct filch__held **held);
 

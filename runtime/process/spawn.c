@@ -130,22 +130,25 @@ static int start(struct filch__processes *p, int theirs) {
                                .directory = directory,
                                .fds = fds,
                                .fd_count = ZYGOTE_SOCKET + 1};
-    int error = filch__process_start_apart(&how, &p->zygote_pid);
+    int error = filch__process_start_apart(&how, &p->zygote_pid, &p->zygote_watch);
     return error != 0 ? start_failed(error) : 0;
 }
+
+int64_t filch__zygote_patience = 10000000000;
 
 static int hear(struct filch__processes *p) {
     struct filch__packet packet;
     bool ready;
     int n = 0;
     long size = -EAGAIN;
-    int64_t deadline = filch__deadline(ZYGOTE_PATIENCE);
+    int64_t deadline = filch__deadline(filch__zygote_patience);
     while (size == -EAGAIN) {
         if (!filch__fds_wait(&p->zygote_socket, 1, &ready, deadline))
-            return filch__error_constant(
+            return filch__error(
                 FILCH_EBROKEN,
-                "filch_process_executor: the zygote has not answered within 10 s: does preload return, "
-                "and is filch_main(&argc, &argv); the first statement of main?");
+                "filch_process_executor: the zygote has not answered within %g s: does preload return, "
+                "and is filch_main(&argc, &argv); the first statement of main?",
+                (double)filch__zygote_patience / 1e9);
         size = filch__socket_receive(p->zygote_socket, &packet, sizeof packet, NULL, &n);
     }
     if (size != (long)sizeof packet || packet.kind != PACKET_HELLO)
@@ -169,11 +172,7 @@ int filch__spawn(struct filch__processes *p) {
     error = filch__socket_send(ends[0], &packet, sizeof packet, &p->origin.setup, 1);
     int rc = error != 0 ? start_failed(error) : start(p, ends[1]);
     filch__fd_close(ends[1]);
-    if (rc != 0) return rc;
-    p->zygote_watch = filch__process_watch(p->zygote_pid);
-    if (p->zygote_watch >= 0 || errno == ESRCH) return 0;
-    filch__process_kill(p->zygote_pid, 9);
-    return no_memory("the zygote's end");
+    return rc;
 }
 
 /* What is kept ------------------------------------------------------------------------------------- */
@@ -219,9 +218,8 @@ void filch__spawn_forget(struct filch__processes *p) {
 
 static void kill_zygote(const struct filch__processes *p) {
     bool ready;
-    if (p->zygote_watch < 0) return; /* it has ended */
     filch__process_kill_watched(p->zygote_watch, 9);
-    filch__fds_wait(&p->zygote_watch, 1, &ready, filch__deadline(ZYGOTE_PATIENCE));
+    filch__fds_wait(&p->zygote_watch, 1, &ready, filch__deadline(filch__zygote_patience));
 }
 
 int filch__spawn_first(struct filch__processes *p, const filch_process_options *o) {

@@ -35,13 +35,15 @@ static int no_memory(size_t size) {
     return filch__error(FILCH_ENOMEM, "the worker has no memory for a task of %zu bytes", size);
 }
 
-/* Argument and result. Returns 0, or a code with its text. */
+static const void *in_line_of(const struct filch__message_task *m) {
+    return (const char *)m + filch__message_round(sizeof *m);
+}
+
+/* Argument, which is held if it stands in a segment, and result. Returns 0, or a code with its text. */
 static int place(struct filch__server *s, struct filch__job *job,
                  const struct filch__message_task *m) {
     size_t inside = m->arg.segment == 0 ? filch__round_up(m->arg.size) : 0;
     bool large = job->result_size > MESSAGE_INLINE;
-    const char *in_line = (const char *)m + filch__message_round(sizeof *m);
-    job->arg = filch__server_bytes(s, &m->arg, in_line, &job->held);
     if (job->arg == NULL) return no_memory(m->arg.size);
     job->room_size = inside + (large ? 0 : filch__round_up(job->result_size));
     job->room = take_room(s, job->room_size);
@@ -156,6 +158,8 @@ static void run(struct filch__server *s, const struct filch__message_task *m, bo
                              .child = m->child,
                              .result_size = m->result_size};
     int code = find(s, &job, m->function);
+    /* Held without a function too: so it is given back. */
+    job.arg = filch__server_bytes(s, &m->arg, in_line_of(m), &job.held);
     if (code == 0) code = place(s, &job, m);
     if (in_ring) filch__channel_consume_down(&s->channel);
     bool ready = code == 0;

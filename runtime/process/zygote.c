@@ -56,10 +56,11 @@ static struct zygote {
 /* Telling the program ----------------------------------------------------------------------------- */
 
 static bool send_packet(const struct filch__packet *packet) {
-    return filch__socket_send(zygote.socket, packet, sizeof *packet, NULL, 0) != EAGAIN;
+    int error = filch__socket_send(zygote.socket, packet, sizeof *packet, NULL, 0);
+    return !filch__socket_is_busy(error);
 }
 
-/* False: the socket is full. */
+/* False: not now. */
 static bool tell(struct child *c, unsigned what, enum filch__packet_kind kind, int code,
                  int number) {
     if ((c->to_tell & what) == 0) return true;
@@ -74,7 +75,7 @@ static bool tell(struct child *c, unsigned what, enum filch__packet_kind kind, i
     return true;
 }
 
-/* What there is to tell of all children; those of which all is told are forgotten. False: the socket is full. */
+/* What there is to tell of all children; those of which all is told are forgotten. False: not all of it now. */
 static bool tell_all(void) {
     struct child **at = &zygote.children;
     while (*at != NULL) {

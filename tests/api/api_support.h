@@ -24,7 +24,8 @@ enum {
     FAULT_FUTEX = 8,
     FAULT_BARRIER = 16,
     FAULT_PROCESS = 32,
-    FAULT_FD = 64
+    FAULT_FD = 64,
+    FAULT_SEND = 128
 };
 void filch__fault_plan(unsigned kinds, long after, _Bool forever);
 long filch__fault_clear(void);

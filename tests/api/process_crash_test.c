@@ -806,7 +806,7 @@ Test(process_crash, a_zygote_that_dies_while_a_task_waits_for_its_child) {
 
 /* What preload does: its first run is good, then `bad` of them are not. */
 struct preloads {
-    int runs, bad, how; /* how: 0: it dies; else what it returns */
+    int runs, bad, how; /* how: 0: it dies; below: it never returns; else what it returns */
 };
 /* It has no argument but the environment. */
 static void set_preloads(struct shared shared, int bad, int how) {
@@ -828,6 +828,7 @@ static int fail_again(void) {
     int run = add(&preloads->runs, 1);
     if (run == 1 || run > 1 + preloads->bad) return 0;
     if (preloads->how == 0) die(BY_KILL);
+    while (preloads->how < 0) pause();
     return preloads->how;
 }
 
@@ -868,6 +869,18 @@ Test(process_crash, five_zygotes_in_a_row_that_die_break_the_executor) {
     struct census before = census_before();
     check_zygotes(100, 0, "has ended");
     check_zygotes(100, 7, "preload has returned 7");
+    check_census(&before);
+}
+
+/* runtime/process/pool.h, which public tests do not see. */
+extern int64_t filch__zygote_patience;
+
+/* R-PROC-9: one that does not answer is killed, and counts as one that has died. */
+Test(process_crash, a_zygote_that_does_not_answer_is_killed) {
+    struct census before = census_before();
+    filch__zygote_patience = FILCH_MILLISECONDS(200);
+    check_zygotes(1, -1, "");
+    check_zygotes(100, -1, "has not answered within 0.2 s");
     check_census(&before);
 }
 

@@ -147,6 +147,21 @@ Test(process_fault, each_descriptor_and_all_later) {
 Test(process_fault, each_call_of_any_kind_and_all_later) {
     sweep(FAULT_ALLOC | FAULT_MAP | FAULT_THREAD | FAULT_PROCESS | FAULT_FD, true, 3);
 }
+/* R-PROC-40 */
+Test(process_fault, each_packet_once) {
+    sweep(FAULT_SEND, false, 1);
+}
+/* R-PROC-40: the kernel has no memory for the packet by which it is killed. */
+Test(process_fault, a_kill_that_cannot_be_sent_is_sent_later) {
+    filch_executor *e = processes_of(1);
+    int worker = some_worker(e);
+    filch__fault_plan(FAULT_SEND, 0, false);
+    ok(filch_executor_kill_workers(e));
+    cr_assert(ends_soon(worker));
+    cr_assert_eq(filch__fault_clear(), 1);
+    check_it_works(e);
+    ok(filch_executor_destroy(e));
+}
 /* A wait that returns at once is no fault. */
 Test(process_fault, spurious_wakeups_change_nothing) {
     filch__fault_plan(FAULT_FUTEX, 0, true);

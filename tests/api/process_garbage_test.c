@@ -7,10 +7,13 @@
  * SPDX-License-Identifier: MIT */
 #include "process_support.h"
 
+#include <filch/map.h>
+#include <pthread.h>
+
 TestSuite(process_garbage, .timeout = 120);
 
 enum end { RETURNS, CRASHES, LINGERS, GIVES_MUCH, ENDS };
-enum pattern { RANDOM, ZEROES, ONES, SPARSE, SMALL_NUMBERS, PATTERNS };
+enum pattern { RANDOM, ZEROES, ONES, SPARSE, SMALL_NUMBERS, CLAIMS, PATTERNS };
 struct garble {
     uint64_t seed;
     enum end end;
@@ -18,6 +21,11 @@ struct garble {
     struct shared spared; /* the test's own memory */
 };
 
+/* Claims of tasks that were given to it become those of tasks that were taken back: generation << 3 | state. */
+static uint64_t spoil_claim(uint64_t word) {
+    bool claim = word > 8 && word < 1 << 20 && (word % 8 == 1 || word % 8 == 2);
+    return claim ? word | 3 : word;
+}
 static uint64_t garbage_of(enum pattern pattern, uint64_t *random, uint64_t old) {
     uint64_t value = next_random(random);
     switch (pattern) {
@@ -25,6 +33,7 @@ static uint64_t garbage_of(enum pattern pattern, uint64_t *random, uint64_t old)
     case ONES: return UINT64_MAX;
     case SPARSE: return value % 61 == 0 ? old ^ (1ull << (value >> 32) % 64) : old;
     case SMALL_NUMBERS: return value % 5 == 0 ? (value >> 32) % 40 : old;
+    case CLAIMS: return spoil_claim(old);
     default: return value;
     }
 }
@@ -163,6 +172,114 @@ Test(process_garbage, under_load) {
     for (int i = 0; i < 20; i++) cr_assert_eq(value_of(submit_good(e, i)), sum_of(i));
     destroy_and_look(e);
     check_census(&before);
+}
+
+/* A start that is said to have failed --------------------------------------------------------------------- */
+
+static bool is_ready_message(const uint64_t *word) {
+    return *word >> 32 == 16 && (uint32_t)*word % 16 == 0 && (uint32_t)*word < 4096;
+}
+/* Changes the first message that it has sent, which says how its start went. */
+static int spoil_ready(void *arg, void *result) {
+    unsigned long long begin, end;
+    char line[1024], rights[8];
+    (void)result;
+    FILE *maps = fopen("/proc/self/maps", "r");
+    int found = 0;
+    while (maps != NULL && fgets(line, sizeof line, maps) != NULL)
+        if (sscanf(line, "%llx-%llx %7s", &begin, &end, rights) == 3 &&
+            strcmp(rights, "rw-s") == 0 && strstr(line, "filch-channel") != NULL)
+            for (uint64_t *at = (void *)(uintptr_t)begin; at < (uint64_t *)(uintptr_t)end; at += 2)
+                if (is_ready_message(at)) found++, at[3] |= UINT64_C(7) << 32;
+    if (maps != NULL) fclose(maps);
+    shared_add(*(struct shared *)arg, 1);
+    shared_wait(*(struct shared *)arg, 2);
+    return found == 0;
+}
+struct hold {
+    int here, go;
+};
+static void hold_manager(filch_future *f, void *context) {
+    struct hold *hold = context;
+    (void)f;
+    add(&hold->here, 1);
+    while (!read_int(&hold->go)) usleep(100);
+}
+/* R-PROC-30: before the program has read it. */
+Test(process_garbage, a_start_that_is_said_to_have_failed) {
+    filch_executor *e = processes_of(2);
+    struct hold hold = {0, 0};
+    struct stay first, second;
+    struct shared spoilt = shared_alloc(sizeof(int));
+    filch_future *f = stay_on(e, &first), *innocent, *bad;
+    ok(filch_future_add_done_callback(f, hold_manager, &hold));
+    shared_add(first.open, 1);
+    while (!read_int(&hold.here)) usleep(100);
+    innocent = stay_on(e, &second);
+    bad = submit_to(e, spoil_ready, &spoilt, sizeof spoilt, 0);
+    shared_wait(spoilt, 1);
+    add(&hold.go, 1);
+    shared_add(spoilt, 1);
+    cr_assert_eq(finish(bad), FILCH_EWORKER, "%s", filch_last_error());
+    shared_add(second.open, 1);
+    cr_assert_eq(finish(innocent), 0);
+    cr_assert_eq(finish(f), 0);
+    check_it_works(e);
+    ok(filch_executor_destroy(e));
+}
+
+/* A packed result ----------------------------------------------------------------------------------------- */
+
+/* Writes into the results that it has given, when it is told to, and while others use them. A text then lies far beyond them. */
+__attribute__((no_sanitize("thread"))) static void *spoil_results(void *context) {
+    struct shared told = *(struct shared *)context;
+    unsigned long long begin, end;
+    char line[1024], rights[8];
+    shared_wait(told, 1);
+    FILE *maps = fopen("/proc/self/maps", "r");
+    while (maps != NULL && fgets(line, sizeof line, maps) != NULL)
+        if (sscanf(line, "%llx-%llx %7s", &begin, &end, rights) == 3 &&
+            strcmp(rights, "rw-s") == 0 && strstr(line, "filch-arena") != NULL)
+            for (uint64_t *at = (void *)(uintptr_t)begin; at < (uint64_t *)(uintptr_t)end; at++)
+                *at = 0x200000000002;
+    if (maps != NULL) fclose(maps);
+    shared_add(told, 1);
+    return NULL;
+}
+static int fail_with_much(void *arg, void *result) {
+    static struct shared told;
+    pthread_t thread;
+    (void)result;
+    if (told.pid == 0) {
+        told = *(struct shared *)arg;
+        if (pthread_create(&thread, NULL, spoil_results, &told) != 0) return 99;
+        if (pthread_detach(thread) != 0) return 99;
+    }
+    return filch_fail(5, "%01000d", 7);
+}
+/* R-PROC-30: what the program has read, and found right, it does not read again. */
+Test(process_garbage, results_that_change_while_they_are_read) {
+    enum { INPUTS = 10 };
+    filch_executor *e = processes_of(1);
+    struct shared told[INPUTS];
+    filch_map_spec spec = FILCH_MAP_SPEC_INIT;
+    filch_results *it = NULL;
+    told[0] = shared_alloc(sizeof(int));
+    for (int i = 1; i < INPUTS; i++) told[i] = told[0];
+    spec.fn = fail_with_much;
+    spec.args = told, spec.n = INPUTS, spec.arg_size = sizeof told[0];
+    spec.chunk_size = INPUTS;
+    ok(filch_map(e, &spec, &it));
+    cr_assert_eq(filch_results_next(it, NULL), 5);
+    cr_assert_not_null(strstr(filch_last_error(), "input 0: 0000"), "%s", filch_last_error());
+    shared_add(told[0], 1);
+    shared_wait(told[0], 2);
+    for (int i = 1; i < INPUTS; i++)
+        cr_assert_eq(filch_results_next(it, NULL), FILCH_EWORKER, "%s", filch_last_error());
+    cr_assert_eq(filch_results_next(it, NULL), FILCH_EEND);
+    ok(filch_results_destroy(it));
+    check_it_works(e);
+    ok(filch_executor_destroy(e));
 }
 
 /* Writes into what it has for reading only: to the place-th of such mappings. Returns when there are no more. */

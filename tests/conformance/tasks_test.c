@@ -106,6 +106,31 @@ Test(conformance_tasks, the_last_text_of_filch_fail_stays_with_the_future) {
     filch_future_release(f);
 }
 
+static int fail_and_succeed(void *arg, void *result) {
+    (void)filch_fail(7, "the %s", "text");
+    if (*(int *)arg != 0)
+        memset(filch_result_alloc((size_t) * (int *)arg), 1, (size_t) * (int *)arg);
+    *(int *)result = 5;
+    return 0;
+}
+/* R-TASK-3: also of one that has succeeded, whose value that does not touch. */
+Test(conformance_tasks, a_text_stays_with_a_success) {
+    filch_executor *e = make_executor(2);
+    int allocated[] = {0, 10, 100000};
+    for (int i = 0; i < 3; i++) {
+        filch_future *f = submit_to(e, fail_and_succeed, &allocated[i], sizeof(int), sizeof(int));
+        filch_error error;
+        int value = 0;
+        ok(filch_future_error(f, &error, FILCH_FOREVER));
+        cr_assert_eq(error.code, 0);
+        cr_assert_str_eq(error.text, "the text");
+        ok(filch_future_result(f, &value, 0));
+        cr_assert_eq(value, 5);
+        filch_future_release(f);
+    }
+    ok(filch_executor_destroy(e));
+}
+
 /* R-TASK-3 */
 Test(conformance_tasks, a_text_may_be_long) {
     filch_executor *e = make_executor(1);

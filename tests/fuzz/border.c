@@ -11,6 +11,7 @@
  * Not here what becomes of the books when a whole worker lies: tests/api/process_garbage_test.c.
  *
  * SPDX-License-Identifier: MIT */
+#include "os/memory.h"
 #include "os/socket.h"
 #include "packed.h"
 #include "process/arena.h"
@@ -154,12 +155,13 @@ static void read_chunk(struct input *in) {
     char *result = malloc(size == 0 ? 1 : size); /* a byte beyond is seen */
     CHECK(result != NULL);
     take(in, result, size);
-    if (filch__packed_check(result, size, result_size, n))
-        for (size_t i = 0; i < n; i++) {
-            const char *text = filch__packed_text(result, i);
-            if (text != NULL) touch(text, strlen(text) + 1);
-            touch(filch__packed_value(result, result_size, n, i), result_size);
-        }
+    for (size_t i = 0; i < n; i++) {
+        struct filch__input_outcome outcome;
+        if (!filch__packed_outcome(result, size, result_size, n, i, &outcome)) continue;
+        if (outcome.text != NULL) touch(outcome.text, strlen(outcome.text) + 1);
+        filch__free(outcome.text);
+        touch(filch__packed_value(result, result_size, n, i), result_size);
+    }
     free(result);
 }
 

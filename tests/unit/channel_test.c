@@ -324,17 +324,29 @@ Test(channel_claim, state_is_of_one_generation_and_never_garbage) {
     filch__channel_unmap(&parent);
 }
 
-Test(channel_claim, later_request_stays) {
+/* Who looks for a task that moves may have its ticket of one place and the channel of another: nobody else's request is lost. */
+Test(channel_claim, a_request_is_for_who_has_the_ticket) {
     int fd;
     struct filch__channel parent = make_channel(&fd), worker = attach_here(fd);
+    filch__claim_request(&parent, 5, 9);
+    cr_assert_not(filch__claim_is_requested(&worker, 5, 9), "nobody has it");
+    filch__claim_open(&parent, 5, 9);
+    cr_assert_not(filch__claim_is_requested(&worker, 5, 9));
     filch__claim_request(&parent, 5, 9);
     cr_assert(filch__claim_is_requested(&worker, 5, 9));
     cr_assert_not(filch__claim_is_requested(&worker, 6, 9));
     filch__claim_request(&parent, 5, 4);
     cr_assert(filch__claim_is_requested(&worker, 5, 9), "of an older task, too late");
     filch__claim_request(&parent, 5, 10);
-    cr_assert(filch__claim_is_requested(&worker, 5, 10));
+    cr_assert(filch__claim_is_requested(&worker, 5, 9), "of a newer task, elsewhere");
+    cr_assert_not(filch__claim_is_requested(&worker, 5, 10));
+    filch__claim_open(&parent, 5, 10);
     cr_assert_not(filch__claim_is_requested(&worker, 5, 9));
+    cr_assert_not(filch__claim_is_requested(&worker, 5, 10));
+    filch__claim_request(&parent, 5, 9);
+    cr_assert_not(filch__claim_is_requested(&worker, 5, 10));
+    filch__claim_request(&parent, 5, 10);
+    cr_assert(filch__claim_is_requested(&worker, 5, 10));
     filch__channel_unmap(&worker);
     filch__channel_unmap(&parent);
 }

@@ -76,7 +76,7 @@ struct fresh {
 
 static struct fresh start_fresh(void) {
     extern char **environ;
-    int to[2], from[2], pid;
+    int to[2], from[2], pid, watch;
     cr_assert_eq(pipe2(to, O_CLOEXEC), 0);
     cr_assert_eq(pipe2(from, O_CLOEXEC), 0);
     int fds[] = {to[0], from[1], 2};
@@ -85,7 +85,8 @@ static struct fresh start_fresh(void) {
                                  .directory = "/",
                                  .fds = fds,
                                  .fd_count = 3};
-    cr_assert_eq(filch__process_start_apart(&start, &pid), 0);
+    cr_assert_eq(filch__process_start_apart(&start, &pid, &watch), 0);
+    close(watch);
     close(to[0]);
     close(from[1]);
     return (struct fresh){to[1], from[0]};

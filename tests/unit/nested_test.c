@@ -186,6 +186,43 @@ Test(nested, two_waits_on_top_of_each_other_are_refused) {
     zygote_end(&z);
 }
 
+static int ask_twice(void *arg, void *result) {
+    filch_future *f = child_of(*(int *)arg);
+    int rc = filch_future_result(f, NULL, FILCH_MILLISECONDS(1));
+    if (rc == FILCH_ETIMEDOUT) rc = filch_future_result(f, result, FILCH_FOREVER);
+    filch_future_release(f);
+    return rc;
+}
+/* The program refuses a wait that is over by the time it says so: the next one is not refused by that. */
+Test(nested, a_refusal_that_is_late_is_not_for_the_next_wait) {
+    struct zygote_play z = zygote_with((struct zygote_options){0});
+    struct life w = life_start(&z, 0);
+    int n = 6;
+    for (int refused = 0; refused < 2; refused++) {
+        post(&w, 0, ask_twice, &n, sizeof n, sizeof n);
+        uint64_t child = accept_child(&w);
+        take(&w, MESSAGE_AWAIT);
+        take(&w, MESSAGE_AWAKE);
+        take(&w, MESSAGE_AWAIT);
+        await_ok(&w);
+        refuse_wait(&w, child);
+        await_ok(&w);
+        if (refused) {
+            refuse_wait(&w, child);
+            take(&w, MESSAGE_AWAKE);
+            struct answer a = take_result(&w, 0);
+            cr_assert_eq(a.head.code, FILCH_EAGAIN);
+            end_child(&w, child, 0, 0, 36, "");
+            continue;
+        }
+        usleep(10000); /* it would give up */
+        end_child(&w, child, 0, 0, 36, "");
+        take(&w, MESSAGE_AWAKE);
+        cr_assert_eq(result_of(&w, 0), 36);
+    }
+    zygote_end(&z);
+}
+
 /* What was posted to run later waits until it is taken back, and is then skipped; what was not taken back runs. */
 Test(nested, what_was_posted_behind_is_left_alone) {
     struct zygote_play z = zygote_with((struct zygote_options){0});

@@ -78,12 +78,18 @@ __attribute__((constructor)) static void play_mode(int argc, char **argv) {
 
 extern char **environ;
 
-static int start(struct filch__start s) {
+static int start_watched(struct filch__start s, int *watch) {
     int pid = -1;
     if (s.envp == NULL) s.envp = environ;
-    cr_assert_eq(filch__process_start_apart(&s, &pid), 0);
+    cr_assert_eq(filch__process_start_apart(&s, &pid, watch), 0);
     cr_assert_gt(pid, 1);
     cr_assert_neq(pid, (int)getpid());
+    cr_assert_geq(*watch, 3);
+    return pid;
+}
+static int start(struct filch__start s) {
+    int watch, pid = start_watched(s, &watch);
+    close(watch);
     return pid;
 }
 /* The shell, with /dev/null, `out` and the own standard error. */
@@ -328,15 +334,15 @@ Test(process, its_directory) {
 /* Failures -------------------------------------------------------------------------------------- */
 
 static void check_fails(struct filch__start s, int error) {
-    int fds[] = {-1, -1, 2}, pid = -7, before = fds_open();
+    int fds[] = {-1, -1, 2}, pid = -7, watch = -7, before = fds_open();
     long blocks = filch__fault_live_blocks();
     s.fds = s.fds != NULL ? s.fds : fds;
     s.fd_count = 3;
     s.argv = WORDS("sh", "-c", "exit 0");
     s.envp = environ;
     signal(SIGCHLD, count_signal);
-    cr_assert_eq(filch__process_start_apart(&s, &pid), error);
-    cr_assert_eq(pid, -7);
+    cr_assert_eq(filch__process_start_apart(&s, &pid, &watch), error);
+    cr_assert(pid == -7 && watch == -7);
     check_no_child();
     cr_assert_eq(signals, 0);
     cr_assert_eq(fds_open(), before);
@@ -353,17 +359,68 @@ Test(process, what_cannot_be_started) {
 }
 
 Test(process, more_descriptors_than_are_passed_on) {
-    int fds[65], pid = -7;
+    int fds[65], pid = -7, watch = -7;
     for (int i = 0; i < 65; i++) fds[i] = 2;
     struct filch__start s = {.path = "/bin/sh",
                              .argv = WORDS("sh", "-c", "exit 0"),
                              .envp = environ,
                              .fds = fds,
                              .fd_count = 65};
-    cr_assert_eq(filch__process_start_apart(&s, &pid), EINVAL);
-    cr_assert_eq(pid, -7);
+    cr_assert_eq(filch__process_start_apart(&s, &pid, &watch), EINVAL);
+    cr_assert(pid == -7 && watch == -7);
     s.fd_count = 64;
     wait_for_end(start(s));
+}
+
+/* The watch comes with the process: by its pid alone it could be another one by now. */
+Test(process, no_process_without_its_watch) {
+    filch__fault_plan(FILCH__FAULT_FD, 0, false);
+    check_fails((struct filch__start){.path = "/bin/sh"}, EMFILE);
+    cr_assert_eq(filch__fault_clear(), 1);
+    struct rlimit old, low;
+    int taken[16], n = 0;
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+    taken[0] = dup(2);
+    low = (struct rlimit){(rlim_t)taken[0] + 16, old.rlim_max};
+    close(taken[0]);
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &low), 0);
+    while (n < 16 && (taken[n] = dup(2)) >= 0) n++;
+    int pid = -7, watch = -7, fds[] = {2, 2, 2};
+    struct filch__start s = {.path = "/bin/sh",
+                             .argv = WORDS("sh", "-c", "while :; do sleep 1; done"),
+                             .envp = environ,
+                             .fds = fds,
+                             .fd_count = 3};
+    int error = filch__process_start_apart(&s, &pid, &watch);
+    while (n > 0) close(taken[--n]);
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
+    cr_assert_eq(error, EMFILE, "%d", error);
+    cr_assert(pid == -7 && watch == -7);
+    check_no_child();
+}
+
+/* It is ready at the end, also when nobody has looked before, and somebody has reaped the process. */
+Test(process, the_watch_that_came_with_it) {
+    int fds[] = {-1, -1, 2}, watch;
+    bool ready;
+    start_watched(
+        (struct filch__start){
+            .path = "/bin/sh", .argv = WORDS("sh", "-c", "exit 0"), .fds = fds, .fd_count = 3},
+        &watch);
+    cr_assert(fd_closes_on_exec(watch));
+    cr_assert(filch__fds_wait(&watch, 1, &ready, filch__now() + PATIENCE));
+    filch__process_kill_watched(watch, SIGKILL); /* nobody is there */
+    close(watch);
+    int pid = start_watched((struct filch__start){.path = "/bin/sh",
+                                                  .argv = WORDS("sh", "-c", "exec sleep 1000"),
+                                                  .fds = fds,
+                                                  .fd_count = 3},
+                            &watch);
+    cr_assert_not(filch__fds_wait(&watch, 1, &ready, 0));
+    filch__process_kill_watched(watch, SIGKILL);
+    cr_assert(filch__fds_wait(&watch, 1, &ready, filch__now() + PATIENCE));
+    close(watch);
+    wait_for_end(pid);
 }
 
 Test(process, no_process_and_no_stack) {
@@ -383,14 +440,15 @@ static void start_some(int index, void *context) {
     (void)index;
     uint32_t *started = context;
     for (int i = 0; i < 5; i++) {
-        int fds[] = {-1, -1, 2}, pid = -1;
+        int fds[] = {-1, -1, 2}, pid = -1, watch = -1;
         struct filch__start s = {.path = "/bin/sh",
                                  .argv = WORDS("sh", "-c", "exit 0"),
                                  .envp = environ,
                                  .fds = fds,
                                  .fd_count = 3};
-        if (filch__process_start_apart(&s, &pid) == 0 && pid > 1)
+        if (filch__process_start_apart(&s, &pid, &watch) == 0 && pid > 1 && watch > 2)
             fetch_add_relaxed(started, 1u); /* relaxed: read after the threads */
+        close(watch);
     }
 }
 

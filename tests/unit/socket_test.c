@@ -156,6 +156,20 @@ Test(socket, a_full_one_takes_no_descriptor) {
     close_pair(ends);
 }
 
+/* Nothing is sent then, and it can be tried again. */
+Test(socket, no_memory_for_a_packet) {
+    int ends[2];
+    make_pair(ends);
+    filch__fault_plan(FILCH__FAULT_SEND, 0, false);
+    int error = filch__socket_send(ends[0], "x", 1, NULL, 0);
+    cr_assert_eq(filch__fault_clear(), 1);
+    cr_assert(error != 0 && filch__socket_is_busy(error));
+    cr_assert_eq(receive_nothing(ends[1]), -EAGAIN);
+    cr_assert(filch__socket_is_busy(EAGAIN) && filch__socket_is_busy(ENOMEM));
+    cr_assert_not(filch__socket_is_busy(0) || filch__socket_is_busy(EPIPE));
+    close_pair(ends);
+}
+
 Test(socket, the_end_of_the_other_side) {
     int ends[2];
     make_pair(ends);

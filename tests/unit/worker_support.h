@@ -121,7 +121,9 @@ static inline void zygote_start_silent(struct zygote_play *z, struct zygote_opti
     envp[n] = NULL;
     struct filch__start start = {
         .argv = argv, .envp = envp, .directory = o.directory, .fds = fds, .fd_count = 4};
-    cr_assert_eq(filch__process_start_apart(&start, &z->pid), 0);
+    int watch;
+    cr_assert_eq(filch__process_start_apart(&start, &z->pid, &watch), 0);
+    filch__fd_close(watch);
     filch__fd_close(ends[1]);
     z->socket = ends[0];
     z->manager = filch__bell_create();
@@ -300,7 +302,8 @@ static inline void post_known(struct life *w, uint32_t ticket, uint32_t function
         memcpy(block, arg, size);
     }
     size_t in_line = size > MESSAGE_INLINE ? 0 : size;
-    filch__claim_post(&w->channel, ticket, ++w->generation);
+    filch__claim_open(&w->channel, ticket, ++w->generation);
+    filch__claim_post(&w->channel, ticket, w->generation);
     struct filch__message_task *m =
         filch__channel_begin_down(&w->channel, MESSAGE_TASK, fixed + in_line);
     cr_assert_not_null(m);

@@ -1,6 +1,7 @@
 /* worker_test.c: a worker process and its tasks, as the program sees them through the channel.
  *
  * SPDX-License-Identifier: MIT */
+#include "os/fault.h"
 #include "support.h"
 #include "worker_support.h"
 
@@ -225,14 +226,70 @@ static int is_requested(void *arg, void *result) {
     *(int *)result = filch_cancel_requested();
     return 0;
 }
+static int stay_a_while(void *arg, void *result) {
+    (void)arg;
+    (void)result;
+    usleep(100000);
+    return 0;
+}
 Test(worker, a_request_is_for_its_own_task) {
     struct zygote_play z = zygote_with((struct zygote_options){0});
     struct life w = life_start(&z, 0);
-    filch__claim_request(&w.channel, 0, 1);
-    struct answer a = run_in(&w, is_requested, NULL, 0, sizeof(int));
+    struct filch__function_name name;
+    cr_assert_eq(filch__function_name((void (*)(void))is_requested, &name), 0);
+    post_name(&w, &name);
+    post(&w, 1, stay_a_while, NULL, 0,
+         0); /* so that the request is there before the task is read */
+    post_known(&w, 0, 0, 0, NULL, 0, sizeof(int));
+    filch__claim_request(&w.channel, 0, w.generation);
+    (void)take_answer(&w, MESSAGE_RESULT);
+    filch__claim_free(&w.channel, 1);
+    struct answer a = take_result(&w, 0);
     cr_assert_eq(int_of(&a), 1);
     a = run_in(&w, is_requested, NULL, 0, sizeof(int));
     cr_assert_eq(int_of(&a), 0);
+    zygote_end(&z);
+}
+
+/* Where the next argument of that size goes: a block that was given back is the lowest that is free. */
+static uint64_t next_block(struct life *w) {
+    struct filch__bytes bytes;
+    cr_assert_not_null(filch__arena_alloc(w->arena, 10000, false, &bytes));
+    filch__arena_cancel(w->arena, &bytes);
+    cr_assert_eq(bytes.segment, 1);
+    return bytes.offset;
+}
+static int lack_memory(void *arg, void *result) {
+    (void)arg;
+    (void)result;
+    filch__fault_plan(FILCH__FAULT_MAP, 0, false);
+    return 0;
+}
+Test(worker, an_argument_that_is_not_used_is_given_back) {
+    struct zygote_play z = zygote_with((struct zygote_options){0});
+    struct life w = life_start(&z, 0);
+    char large[10000] = {0};
+    uint64_t lowest = next_block(&w);
+    post_known(&w, 0, 17, 0, large, sizeof large, 0);
+    struct answer a = take_result(&w, 0);
+    cr_assert_eq(a.head.code, FILCH_EINVAL, "it was told no such function");
+    cr_assert_eq(next_block(&w), lowest);
+    zygote_end(&z);
+}
+
+/* Nor is one lost that could not be mapped: it is given back with the next one that can. */
+Test(worker, an_argument_for_which_there_is_no_memory_is_given_back) {
+    struct zygote_play z = zygote_with((struct zygote_options){0});
+    struct life w = life_start(&z, 0);
+    char large[10000] = {0};
+    uint64_t lowest = next_block(&w);
+    struct answer a = run_in(&w, lack_memory, NULL, 0, 0);
+    a = run_in(&w, square, large, sizeof large, sizeof(int));
+    cr_assert_eq(a.head.code, FILCH_ENOMEM, "%d", a.head.code);
+    cr_assert_neq(next_block(&w), lowest, "it is not mapped yet");
+    a = run_in(&w, square, large, sizeof large, sizeof(int));
+    cr_assert_eq(a.head.code, 0);
+    cr_assert_eq(next_block(&w), lowest);
     zygote_end(&z);
 }
 
