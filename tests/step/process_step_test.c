@@ -129,6 +129,7 @@ struct play {
     struct tracee victim;
     int worker, zygote; /* whom a round finds */
     uint64_t *trace;    /* addresses of the instructions of the scene */
+    uint64_t *places;   /* and of those at which victims died */
     int length, cut;
     int points, lost, exact;
 };
@@ -312,9 +313,8 @@ static const struct filch__seat *seat_of_victim(const struct play *p) {
 }
 /* Does the victim, a worker that is stopped, run a task: taken, and no result published? The program may be collecting: a result
  * that is there now is found in the ring, or its ticket is not TAKEN any more. */
-static bool runs_task(const struct play *p) {
-    if (p->scene->victim == ZYGOTE || p->victim.ended) return false;
-    const struct filch__channel *channel = filch_load_acquire(&seat_of_victim(p)->channel);
+static bool runs_task(const struct filch__seat *seat) {
+    const struct filch__channel *channel = filch_load_acquire(&seat->channel);
     uint64_t at = filch_load_acquire(&channel->parent->up_tail), published = 0;
     while (at != filch_load_acquire(&channel->worker->up_head)) {
         const struct filch__message_result *m = (void *)(channel->up + at % CHANNEL_RING);
@@ -328,11 +328,28 @@ static bool runs_task(const struct play *p) {
     return false;
 }
 
-/* The victim dies where it is; what it leaves is looked at. */
+/* The zygote has told of the death, and the desk has heard it. */
+static void await_vacancy(const struct filch__seat *seat, uint64_t number) {
+    for (int i = 0; i < 20000; i++) {
+        if (seat->number != number || seat->life == SEAT_VACANT) return;
+        usleep(200);
+        filch_fence_seq_cst();
+    }
+    cr_assert_fail("a dead worker keeps its seat");
+}
+
+/* The victim dies where it is; what it leaves is looked at: in every other round only when the desk has heard of the death, so that
+ * nobody collects before. */
 static void end_round(struct play *p) {
-    bool running = runs_task(p);
+    bool is_worker = p->scene->victim != ZYGOTE && !p->victim.ended;
+    const struct filch__seat *seat = is_worker ? seat_of_victim(p) : NULL;
+    uint64_t number = is_worker ? seat->number : 0;
+    bool running = is_worker && runs_task(seat);
     int lost = 0;
+    cr_assert_lt(p->points, (int)LONGEST);
+    p->places[p->points++] = p->victim.at;
     tracee_kill(&p->victim);
+    if (is_worker && p->points % 2 != 0) await_vacancy(seat, number);
     for (int i = 0; i < p->scene->count; i++)
         lost += check_task(p, i, p->scene->kinds[i] == CANCELLED);
     if (p->scene->victim == ZYGOTE)
@@ -341,7 +358,6 @@ static void end_round(struct play *p) {
         cr_assert_eq(lost, running, "%d tasks lost, %d was running", lost, running);
     p->lost += lost;
     check_books(p, p->victim.pid);
-    p->points++;
 }
 
 /* Steps ------------------------------------------------------------------------------------------------- */
@@ -493,6 +509,25 @@ static void part_wanted(int *first, int *stride) {
     }
 }
 
+static int compare_addresses(const void *a, const void *b) {
+    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+    return left < right ? -1 : left > right;
+}
+static int count_different(uint64_t *addresses, int n) {
+    int different = n > 0;
+    qsort(addresses, (size_t)n, sizeof *addresses, compare_addresses);
+    for (int i = 1; i < n; i++) different += addresses[i] != addresses[i - 1];
+    return different;
+}
+static void report(struct play *p) {
+    int points = p->points, length = p->length;
+    int places = count_different(p->places, points), all = count_different(p->trace, length);
+    printf(
+        "# %s: killed at %d points, at %d different instructions; the scene has %d, %d different, "
+        "and %d calls cut short; %d points as recorded; %d tasks lost\n",
+        p->scene->name, points, places, length, all, p->cut, p->exact, p->lost);
+}
+
 static void play_scene(const struct scene *scene) {
     int first, stride;
     if (!tracer_works()) cr_skip_test("the kernel lets nobody trace");
@@ -501,20 +536,19 @@ static void play_scene(const struct scene *scene) {
     struct play p = {.scene = scene,
                      .executor = processes_with(options_of(scene)),
                      .counts = shared_alloc(2 * TASKS * sizeof(int)),
-                     .trace = calloc(LONGEST, sizeof *p.trace)};
+                     .trace = calloc(LONGEST, sizeof *p.trace),
+                     .places = calloc(LONGEST, sizeof *p.places)};
     warm_up(&p);
     record(&p);
     int points = points_wanted(p.length + 1);
     part_wanted(&first, &stride);
     for (int i = first; i < points; i += stride)
         play_round(&p, (int)((long)p.length * i / (points - 1)));
-    printf(
-        "# %s: %d points, %d of them at the instruction that was recorded; %d instructions, %d calls cut "
-        "short; %d tasks lost\n",
-        scene->name, p.points - 1, p.exact, p.length, p.cut, p.lost);
+    report(&p);
     check_it_works(p.executor);
     destroy_and_look(p.executor);
     free(p.trace);
+    free(p.places);
     check_census(&before);
     cr_assert_gt(p.exact, 0);
 }
