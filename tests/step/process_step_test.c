@@ -1,20 +1,24 @@
-/* process_step_test.c: a worker process, and a zygote, that is killed after every instruction of what it does.
+/* process_step_test.c: a worker process, and a zygote, that is killed at every instruction of what it does.
  *
- * Flow     a point is a round: an executor whose workers sleep; the victim is traced and stopped; some tasks are submitted; the victim
- *          takes k steps and is killed; every future ends, and the books are read. A scene says what the victim does: it
- *          wakes, claims, runs, answers and goes to sleep again; or it begins, from the first instruction behind its fork; or ...
- *          The scene ends when the victim sleeps (or has ended) and nothing is left to do; then it is killed in its sleep.
- * Points   in most scenes every instruction, those of the C library too. In scenes that go through much of that library (a start,
- *          an exit) a point is each instruction of the program's own text, which has the whole runtime, and before and
- *          after each system call of any library.
- * Checked  each task has run once, or, if its future ended with EWORKER, at most once; one of a round has if the worker had
- *          taken a task and not published its result, else none. What succeeded is right. The killed worker's seat is given back, no ticket is in use, nothing is posted, queued or
- *          awaited. After the scene: descriptors, shared mappings, blocks and processes are what they were; the executor's own count of
- *          deaths is that of the kills.
+ * Flow     a round: workers sleep; the victim is traced and stopped (tracer.h); tasks are submitted; the victim goes to its k-th
+ *          instruction and is killed before it; every future ends, and the books are read. A scene says who the victim
+ *          is and what the tasks are: a worker wakes, claims, runs, answers, and sleeps again; it begins, at the first
+ *          instruction behind its fork; it retires and exits; a zygote hears of a death, forks, tells of it, and sleeps again.
+ * Points   first a scene is recorded: every instruction, those of libraries too, until the victim sleeps (or has ended) and all
+ *          futures have. But of a function of a library that takes more than OUTING_MOST without coming back, only those: in a
+ *          start pthread_getattr_np, which reads /proc/self/maps (350 000); filling memory with one instruction that repeats.
+ *          Victims go at full speed to the k-th instruction, or to the last one before it that the record has once, and then in
+ *          steps. What a victim does depends on whether the program's threads sleep: one that comes elsewhere is
+ *          killed there, which is a point too, and in the next round all is done in steps. Beside the points, the different
+ *          instructions at which victims died are counted.
+ * Checked  a task has run once; or at most once, if its future ended with EWORKER, and that is the one that a killed worker had
+ *          taken and not answered, and no other. What succeeded is right. The seat is given back, no ticket is in
+ *          use, nothing is queued. After a scene descriptors, shared mappings, blocks and processes are what they were.
+ *          In every other round nobody collects before the desk has heard of the death, so that D1 has to.
  * Shipped  the library is the one that is installed, without test points and assertions; its calls for memory are counted
  *          by the linker's --wrap.
- * Size     FILCH_TEST_STEPS=N: N points of each scene, evenly spread (40); `all`: every one. FILCH_TEST_STEPS_PART=I/N takes
- *          each N-th of these, from the I-th on.
+ * Size     FILCH_TEST_STEPS=N: N points of each scene, evenly spread (24); `all`: every one; `each`: each instruction, where the
+ *          record has it for the first time. FILCH_TEST_STEPS_PART=I/N takes each N-th of these, from the I-th on.
  *
  * SPDX-License-Identifier: MIT */
 #include "../api/process_support.h"
@@ -109,14 +113,14 @@ static int multiply_in_child(void *arg, void *result) {
 /* A round ----------------------------------------------------------------------------------------------- */
 
 enum kind { SMALL, BIG, PARENT, CANCELLED };
-/* Instructions of a scene; steps in a function of a library until it goes on at full speed. */
-enum { LONGEST = 200000, OUTING_MOST = 2000 };
 enum victim { ASLEEP, UNBORN, ZYGOTE };
+/* Instructions, or points, of a scene; steps in a function of a library until it goes on at full speed. */
+enum { LONGEST = 200000, OUTING_MOST = 2000 };
 
 struct scene {
     const char *name;
     enum victim victim;
-    int max_workers, max_tasks;
+    int max_workers, max_tasks; /* of a worker, until it retires; 0: no limit */
     int count;
     enum kind kinds[TASKS];
 };
@@ -124,14 +128,15 @@ struct scene {
 struct play {
     const struct scene *scene;
     filch_executor *executor;
-    struct shared counts;
+    struct shared counts; /* how often each task ran, and then each child */
     filch_future *futures[TASKS];
     struct tracee victim;
     int worker, zygote; /* whom a round finds */
     uint64_t *trace;    /* addresses of the instructions of the scene */
-    uint64_t *places;   /* and of those at which victims died */
-    int length, cut;
-    int points, lost, exact;
+    int length, cut;    /* how many; calls of which only the beginning is there */
+    uint64_t *places;   /* addresses of the instructions before which victims died */
+    int points, lost;   /* how many; tasks that they had with them */
+    int exact;          /* of them, as recorded */
 };
 
 static struct shared count_of(const struct play *p, int i) {
@@ -256,7 +261,9 @@ static void submit_all(struct play *p) {
     memset(shared_at(p->counts), 0, 2 * TASKS * sizeof(int)); /* nothing runs */
     for (int i = 0; i < p->scene->count; i++) p->futures[i] = submit_kind(p, p->scene->kinds[i], i);
     for (int i = 0; i < p->scene->count; i++)
-        if (p->scene->kinds[i] == CANCELLED) (void)filch_future_cancel(p->futures[i]);
+        if (p->scene->kinds[i] == CANCELLED)
+            cr_assert(filch_future_cancel(p->futures[i]),
+                      "it runs, although the victim is stopped");
 }
 
 /* Stops a process that sleeps, and has it sleep again, so that it wakes as it does without a tracer. */
@@ -445,16 +452,23 @@ static bool is_unique(const struct play *p, int at) {
     return true;
 }
 
+static bool is_first(const struct play *p, int at) {
+    for (int i = 0; i < at; i++)
+        if (p->trace[i] == p->trace[at]) return false;
+    return true;
+}
+
 /* From the recorded instruction where it stands. */
 static void step_to(struct play *p, int from, int k) {
     struct outing outing = {0, 0};
     int cut = 0;
     while (from < k && advance(p, &outing, &cut)) from++;
 }
-/* At full speed to the last instruction before the k-th that comes once only, and on from there in steps. */
+/* At full speed to the k-th, if the record has that instruction for the first time; or to the last one before it that the record
+ * has once, and on from there in steps. */
 static void hurry_to(struct play *p, int k) {
     int from = k;
-    while (from > 0 && !is_unique(p, from)) from--;
+    while (from > 0 && !is_unique(p, from) && !(from == k && is_first(p, k))) from--;
     if (from == 0 || run_to(p, p->trace[from])) step_to(p, from, k);
 }
 
@@ -493,12 +507,13 @@ static filch_process_options options_of(const struct scene *scene) {
     return options;
 }
 
-/* How many points of that many there are. */
-static int points_wanted(int all) {
+/* Which points of the record: all, each instruction when it comes first, or so many. */
+enum { ALL = -1, EACH = -2 };
+static int points_wanted(void) {
     const char *text = getenv("FILCH_TEST_STEPS");
-    if (text != NULL && strcmp(text, "all") == 0) return all;
-    int n = text == NULL || atoi(text) < 1 ? 24 : atoi(text);
-    return n < all ? n : all;
+    if (text != NULL && strcmp(text, "all") == 0) return ALL;
+    if (text != NULL && strcmp(text, "each") == 0) return EACH;
+    return text == NULL || atoi(text) < 2 ? 24 : atoi(text);
 }
 /* Of these, which. */
 static void part_wanted(int *first, int *stride) {
@@ -528,8 +543,16 @@ static void report(struct play *p) {
         p->scene->name, points, places, length, all, p->cut, p->exact, p->lost);
 }
 
+static void play_points(struct play *p, int wanted) {
+    int first, stride, points = wanted < 0 ? p->length + 1 : wanted;
+    part_wanted(&first, &stride);
+    for (int i = first; i < points; i += stride) {
+        int k = (int)((long)p->length * i / (points - 1));
+        if (wanted != EACH || k == p->length || is_first(p, k)) play_round(p, k);
+    }
+}
+
 static void play_scene(const struct scene *scene) {
-    int first, stride;
     if (!tracer_works()) cr_skip_test("the kernel lets nobody trace");
     (void)personality(ADDR_NO_RANDOMIZE); /* of the next zygotes: what is recorded holds for all */
     struct census before = census_before();
@@ -540,10 +563,7 @@ static void play_scene(const struct scene *scene) {
                      .places = calloc(LONGEST, sizeof *p.places)};
     warm_up(&p);
     record(&p);
-    int points = points_wanted(p.length + 1);
-    part_wanted(&first, &stride);
-    for (int i = first; i < points; i += stride)
-        play_round(&p, (int)((long)p.length * i / (points - 1)));
+    play_points(&p, points_wanted());
     report(&p);
     check_it_works(p.executor);
     destroy_and_look(p.executor);
