@@ -17,7 +17,7 @@
  *          In every other round nobody collects before the desk has heard of the death, so that D1 has to.
  * Shipped  the library is the one that is installed, without test points and assertions; its calls for memory are counted
  *          by the linker's --wrap.
- * Size     FILCH_TEST_STEPS=N: N points of each scene, evenly spread (24); `all`: every one; `each`: each instruction, where the
+ * Size     FILCH_TEST_STEPS=N: N points of each scene, evenly spread over those of `each` (24); `all`: every one; `each`: each instruction, where the
  *          record has it for the first time. FILCH_TEST_STEPS_PART=I/N takes each N-th of these, from the I-th on.
  *
  * SPDX-License-Identifier: MIT */
@@ -513,7 +513,7 @@ static filch_process_options options_of(const struct scene *scene) {
     return options;
 }
 
-/* Which points of the record: all, each instruction when it comes first, or so many. */
+/* Which points of the record: all, each instruction when it comes first, or so many of these. */
 enum { ALL = -1, EACH = -2 };
 static int points_wanted(void) {
     const char *text = getenv("FILCH_TEST_STEPS");
@@ -554,6 +554,7 @@ static void play_points(struct play *p, int wanted) {
     part_wanted(&first, &stride);
     for (int i = first; i < points; i += stride) {
         int k = (int)((long)p->length * i / (points - 1));
+        while (wanted > 0 && k < p->length && !is_first(p, k)) k--;
         if (wanted != EACH || k == p->length || is_first(p, k)) play_round(p, k);
     }
 }
