@@ -1,7 +1,8 @@
 /* process_kills_test.c: workers that are killed at random moments, from outside and by each other, under load.
  *
  * Every future ends, a kill costs at most one of them, what succeeds is right, and in the end nothing is left: file
- * descriptors, mappings, blocks, processes. FILCH_TEST_KILLS=N sets how many kills (50); the goal is 1000.
+ * descriptors, mappings, blocks, processes. FILCH_TEST_KILLS=N sets how many kills (50), FILCH_TEST_TASKS=N how many tasks there
+ * are at least, evenly between the kills (0); the goal is 10 000 kills over a million tasks.
  *
  * SPDX-License-Identifier: MIT */
 #include "process_support.h"
@@ -13,6 +14,10 @@ TestSuite(process_kills, .timeout = 60);
 static int kills_wanted(void) {
     const char *text = getenv("FILCH_TEST_KILLS");
     return text == NULL || atoi(text) < 1 ? 50 : atoi(text);
+}
+static int tasks_wanted(void) {
+    const char *text = getenv("FILCH_TEST_TASKS");
+    return text == NULL ? 0 : atoi(text);
 }
 
 /* Load ------------------------------------------------------------------------------------------------- */
@@ -109,6 +114,7 @@ enum { OTHER_SIGNAL = SIGSEGV };
 
 struct killer {
     int zygote, wanted, killed, stop;
+    int tasks, done; /* so many there shall be at least; have ended */
     int young,
         outlived; /* killed that had not answered; of them, before the start of one that has */
     uint64_t random;
@@ -134,6 +140,11 @@ static void look_around(struct crowd *crowd, struct killer *killer) {
 static bool may_die(const struct killer *killer, int pid) {
     return has_served(pid) || killer->young - killer->outlived < YOUNG_MOST;
 }
+/* Its share of the tasks has ended. */
+static void await_share(struct killer *killer) {
+    int64_t share = (int64_t)killer->tasks * read_int(&killer->killed) / killer->wanted;
+    while (read_int(&killer->done) < share && !read_int(&killer->stop)) usleep(100);
+}
 /* One in four is any worker; others have answered. */
 static void kill_at_random(void *context) {
     struct killer *killer = context;
@@ -141,6 +152,7 @@ static void kill_at_random(void *context) {
     while (read_int(&killer->killed) < killer->wanted && !read_int(&killer->stop)) {
         uint64_t random = next_random(&killer->random);
         int victim = (int)(random % MOST);
+        await_share(killer);
         look_around(&crowd, killer);
         int pid = crowd.n > 0 ? crowd.pids[victim % crowd.n] : 0;
         bool young = pid != 0 && !has_served(pid);
@@ -157,15 +169,18 @@ static void check_kills(int workers, int kills) {
     enum { AHEAD = 60 };
     struct census before = census_before();
     struct load load = {processes_of(workers), malloc(LARGEST), (uint64_t)workers, 0, 0};
-    struct killer killer = {some_zygote(load.executor), kills, 0, 0, 0, 0, 7};
+    struct killer killer = {.zygote = some_zygote(load.executor),
+                            .wanted = kills,
+                            .tasks = tasks_wanted(),
+                            .random = 7};
     struct load_task tasks[AHEAD];
-    int done = 0;
     for (int i = 0; i < AHEAD; i++) submit_order(&load, &tasks[i]);
     pthread_t thread = thread_start(kill_at_random, &killer);
-    for (; read_int(&killer.killed) < kills; done++) {
-        struct load_task *task = &tasks[done % AHEAD];
+    while (read_int(&killer.killed) < kills || killer.done < killer.tasks) {
+        struct load_task *task = &tasks[killer.done % AHEAD];
         take_answer(&load, task);
         submit_order(&load, task);
+        add(&killer.done, 1);
     }
     thread_finish(thread);
     for (int i = 0; i < AHEAD; i++) take_answer(&load, &tasks[i]);
@@ -173,6 +188,8 @@ static void check_kills(int workers, int kills) {
     destroy_and_look(load.executor);
     free(load.buffer);
     check_census(&before);
+    printf("# %d workers: %d kills, %d tasks, %d lost\n", workers, killer.killed,
+           killer.done + AHEAD, load.lost);
     cr_assert_eq(load.wrong, 0);
     cr_assert_leq(load.lost, killer.killed, "%d lost by %d kills", load.lost, killer.killed);
 }
