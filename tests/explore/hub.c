@@ -143,6 +143,49 @@ static void two_more(void) {
     end();
 }
 
+/* Nobody has registered yet. */
+static void two_first(void) {
+    begin(2);
+    explore_spawn(one_more, NULL);
+    explore_spawn(one_more, NULL);
+    end();
+}
+/* There are cells that others have left. */
+static void leave_settled(void) {
+    filch__gathering_leave(settled);
+}
+static void old_cell(void) {
+    begin(2);
+    settle();
+    leave_settled();
+    explore_spawn(one_more, NULL);
+    explore_spawn(completer, NULL);
+    end();
+}
+/* The same in a block that is as new, where the random search finds it; the seed is the slot's address. */
+static void grow_and_leave(void *unused) {
+    (void)unused;
+    struct filch__gathering *g = gather(1, GATHER_FIRST);
+    explore_check(filch__gathering_add(g, 0, future) == REGISTERED, "registered");
+    leave_settled();
+    filch__gathering_leave(g);
+    filch_future_release(future);
+}
+static void one_more_somewhere(void *unused) {
+    void *gaps[3];
+    unsigned count = explore_choose(3) + 1;
+    for (unsigned i = 0; i < count; i++) gaps[i] = filch__alloc(64);
+    one_more(unused);
+    for (unsigned i = 0; i < count; i++) filch__free(gaps[i]);
+}
+static void old_cell_of_block(void) {
+    begin(2);
+    settle();
+    explore_spawn(grow_and_leave, NULL);
+    explore_spawn(one_more_somewhere, NULL);
+    end();
+}
+
 /* Callbacks -------------------------------------------------------------------------------------- */
 
 static int calls[2];
@@ -259,6 +302,9 @@ const struct explore_scenario hub_scenarios[] = {
     {"hub_each", each, 1, 1, NULL},
     {"hub_block_against_end", block_against_end, 2, 1, NULL},
     {"hub_two_more", two_more, 2, 1, NULL},
+    {"hub_two_first", two_first, 3, 1, NULL},
+    {"hub_old_cell", old_cell, 2, 1, NULL},
+    {"hub_old_cell_of_block", old_cell_of_block, 2, 1, NULL},
     {"hub_late_callbacks", late_callbacks, 3, 1, NULL},
     {"home_detach", detach, 3, 2, NULL},
     {"home_two_visitors", two_visitors, 2, 1, NULL},
