@@ -22,11 +22,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-extern const struct explore_scenario litmus_scenarios[], deque_scenarios[], future_scenarios[],
-    hub_scenarios[], pool_scenarios[], slab_scenarios[], sleep_scenarios[], state_scenarios[];
+extern const struct explore_scenario litmus_scenarios[], crew_scenarios[], deque_scenarios[],
+    future_scenarios[], hub_scenarios[], pool_scenarios[], slab_scenarios[], sleep_scenarios[],
+    state_scenarios[];
 static const struct explore_scenario *const lists[] = {
-    litmus_scenarios, deque_scenarios, state_scenarios, hub_scenarios,
-    future_scenarios, pool_scenarios,  slab_scenarios,  sleep_scenarios};
+    litmus_scenarios, deque_scenarios, state_scenarios, hub_scenarios, future_scenarios,
+    pool_scenarios,   slab_scenarios,  sleep_scenarios, crew_scenarios};
 
 enum { OUTCOMES = 16, WANTED_MAX = 64, WEAKENED_MAX = 4 };
 
