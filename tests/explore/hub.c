@@ -298,7 +298,7 @@ static void cancels(void) {
 }
 
 const struct explore_scenario hub_scenarios[] = {
-    {"hub_tell", tell, 3, 1, NULL},
+    {"hub_tell", tell, 2, 1, NULL},
     {"hub_each", each, 1, 1, NULL},
     {"hub_block_against_end", block_against_end, 2, 1, NULL},
     {"hub_two_more", two_more, 2, 1, NULL},
