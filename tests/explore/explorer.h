@@ -46,6 +46,10 @@ int64_t explore_now(void);
 long explore_live_blocks(void);
 /* From here on in this execution, so many allocations may fail. */
 void explore_let_allocations_fail(int count);
+/* From here on in this execution, so many starts of threads by the runtime fail. */
+void explore_let_starts_fail(int count);
+/* From here on in this execution, threads that the runtime starts do that, and not what it asks for. */
+void explore_let_threads_do(void (*run)(void *));
 /* A choice between 0 and count - 1 that the search tries all of. */
 unsigned explore_choose(unsigned count);
 

@@ -100,6 +100,9 @@ void kernel_begin(void);
 void kernel_check_block(const volatile void *place, const char *what);
 void kernel_reader_may_go_on(void);
 
+/* system.c */
+void system_begin(void);
+
 /* schedule.c */
 void schedule_begin(void);
 /* Runs the scenario once. */

@@ -9,7 +9,7 @@
  *   --executions N, --seconds N        limits of each search
  *   --seed N             of the random ones
  *   --replay SCHEDULE    one execution of one scenario, with each operation
- *   --weaken FILE:LINE:NAME=ORDER      that operation has another order
+ *   --weaken FILE:LINE:NAME=ORDER      that operation has another order; several may be given
  *   --sites              lists the operations that were met, with their orders
  *   --bare-fences        fences order, but give no happens-before
  *
@@ -22,20 +22,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-extern const struct explore_scenario litmus_scenarios[], deque_scenarios[], future_scenarios[],
-    pool_scenarios[], slab_scenarios[], sleep_scenarios[];
-static const struct explore_scenario *const lists[] = {litmus_scenarios, deque_scenarios,
-                                                       future_scenarios, pool_scenarios,
-                                                       slab_scenarios,   sleep_scenarios};
+extern const struct explore_scenario litmus_scenarios[], crew_scenarios[], deque_scenarios[],
+    future_scenarios[], hub_scenarios[], pool_scenarios[], slab_scenarios[], sleep_scenarios[],
+    state_scenarios[];
+static const struct explore_scenario *const lists[] = {
+    litmus_scenarios, deque_scenarios, state_scenarios, hub_scenarios, future_scenarios,
+    pool_scenarios,   slab_scenarios,  sleep_scenarios, crew_scenarios};
 
-enum { OUTCOMES = 16, WANTED_MAX = 64 };
+enum { OUTCOMES = 16, WANTED_MAX = 64, WEAKENED_MAX = 4 };
 
 static const char *const orders[] = {"none", "relaxed", "acquire", "release", "acq_rel", "seq_cst"};
 
 /* Sites ------------------------------------------------------------------------------------------- */
 
 static struct explore_site *sites;
-static const char *weaken;
+static const char *weaken[WEAKENED_MAX];
+static int weakened;
 
 /* As the compiler was given it, from runtime/ or include/ on. */
 static const char *short_path(const char *path) {
@@ -52,13 +54,15 @@ void site_met(struct explore_site *site) {
     site->known = true;
     site->next = sites;
     sites = site;
-    if (weaken == NULL) return;
+    if (weakened == 0) return;
     char key[256];
     int length =
         snprintf(key, sizeof key, "%s:%d:%s=", short_path(site->file), site->line, site->name);
-    if (strncmp(weaken, key, (size_t)length) != 0) return;
-    for (size_t i = 0; i < sizeof orders / sizeof *orders; i++)
-        if (strcmp(weaken + length, orders[i]) == 0) site->order = (enum explore_order)i;
+    for (int w = 0; w < weakened; w++) {
+        if (strncmp(weaken[w], key, (size_t)length) != 0) continue;
+        for (size_t i = 0; i < sizeof orders / sizeof *orders; i++)
+            if (strcmp(weaken[w] + length, orders[i]) == 0) site->order = (enum explore_order)i;
+    }
 }
 
 static void list_sites(void) {
@@ -216,7 +220,8 @@ static bool parse_value(const char *word, const char *value, struct settings *s)
         s->suite = false;
         tracing = true;
     } else if (strcmp(word, "--weaken") == 0) {
-        weaken = value;
+        if (weakened == WEAKENED_MAX) return false;
+        weaken[weakened++] = value;
     } else {
         return false;
     }

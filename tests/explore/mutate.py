@@ -1,18 +1,28 @@
 #!/usr/bin/env python3
 """Weakens each atomic operation that the explorer meets, one at a time, and shows which of them it misses.
 
-usage: mutate.py EXPLORE [SCENARIO...] [--files WORD] [--seconds N] [--jobs N] [--all]
+usage: mutate.py EXPLORE [SCENARIO...] [--files WORDS] [--seconds N] [--jobs N] [--all] [--write] [--new]
+       mutate.py EXPLORE --check [--jobs N]
 
-EXPLORE is the program (build/tests/explore/explore). A first run without a change lists the operations of
-runtime/ and include/ (no others are changed). Each is then made weaker by one step:
+EXPLORE is the program (build/tests/explore/explore). A first run of each scenario without a change lists the operations
+of runtime/ and include/ that it meets (no others are changed). Each operation is then made weaker by one step:
 
     seq_cst -> acq_rel (an operation), release (a store), acquire (a load)     acq_rel -> acquire, and -> release
     acquire, release -> relaxed                                                 a fence -> none
 
-and the scenarios run until one fails (killed) or all have passed (survived). --seconds: for each search of each
-scenario. Survivors that are argued to be equivalent, or that the model cannot show, stand in `survivors.txt`
-beside this file, one a line: FILE FUNCTION NAME=ORDER LABEL: reason. Exit status 1: another one has survived, or one that stands
-there was killed.
+and the scenarios that meet it run until one fails (killed) or all have passed (survived). --seconds: for each search of
+each scenario. --files: only operations of files whose path contains one of these words (with commas).
+
+Survivors that are argued to be equivalent, or that the model cannot show, stand in `survivors.txt` beside this file, one
+a line: FILE FUNCTION NAME=ORDER LABEL: reason. Where a function has several such operations LABEL ends in #2, #3.
+`killers.txt` has a line for each mutant that is killed: FILE FUNCTION NAME=ORDER LABEL: scenario. --write adds to it.
+--new: only mutants that stand in neither file.
+
+--check is quick: each mutant of the files that killers.txt names must stand in one of the two files, and the scenario that
+is known to kill it must do so again.
+
+Exit status 1: a mutant is neither killed nor argued, or one that is argued was killed; with --check also: a scenario has
+stopped killing what it is known to kill, or a line of either file fits no operation.
 """
 import argparse
 import concurrent.futures
@@ -36,10 +46,16 @@ def weaker(name, order):
     return {'acq_rel': ['acquire', 'release'], 'acquire': ['relaxed'], 'release': ['relaxed']}.get(order, [])
 
 
+def lines_of(path, cache={}):
+    if path not in cache:
+        with open(os.path.join(ROOT, path), encoding='utf-8') as file:
+            cache[path] = file.read().split('\n')
+    return cache[path]
+
+
 def label_of(path, line):
     """The labels of the operation of that line: in its comment, or in that of one of the next two lines."""
-    with open(os.path.join(ROOT, path), encoding='utf-8') as file:
-        lines = file.read().split('\n')
+    lines = lines_of(path)
     for text in [lines[line - 1]] + lines[line:line + 2] + [lines[line - 2]]:
         found = LABEL.findall(text)
         if found:
@@ -49,9 +65,7 @@ def label_of(path, line):
 
 def function_of(path, line):
     """The name of the function that the line is in."""
-    with open(os.path.join(ROOT, path), encoding='utf-8') as file:
-        lines = file.read().split('\n')
-    for text in reversed(lines[:line]):
+    for text in reversed(lines_of(path)[:line]):
         found = re.match(r'[a-z][\w \t*]*?(\w+)\(', text)
         if found:
             return found.group(1)
@@ -69,39 +83,126 @@ def run(program, scenarios, seconds, extra):
     return done.returncode, done.stdout
 
 
-def verdict(program, scenarios, seconds, mutant):
-    """(killed, by what)"""
-    path, line, name, order = mutant
-    # Scenario by scenario: the first that fails is enough.
-    for scenario in scenarios:
+class Mutant:
+    """One operation with a weaker order; `key` names it without its line, `scenarios` meet it."""
+
+    def __init__(self, path, line, name, order, scenarios):
+        self.path, self.line, self.name, self.order, self.scenarios = path, line, name, order, scenarios
+        self.key = (path, function_of(path, line), '%s=%s' % (name, order), label_of(path, line))
+
+    def runs(self, program, scenario, seconds):
+        """Why the scenario kills it, or None."""
         code, output = run(program, [scenario], seconds,
-                           ['--weaken', '%s:%s:%s=%s' % (path, line, name, order)])
-        if code != 0:
-            why = re.search(r'^# (.*)$', output, re.MULTILINE)
-            return True, '%s: %s' % (scenario, why.group(1) if why else code)
-    return False, ''
+                           ['--weaken', '%s:%s:%s=%s' % (self.path, self.line, self.name, self.order)])
+        if code == 0:
+            return None
+        why = re.search(r'^# (.*)$', output, re.MULTILINE)
+        return '%s: %s' % (scenario, why.group(1) if why else code)
+
+    def verdict(self, program, seconds):
+        """(the scenario that kills it or None, why)"""
+        for scenario in self.scenarios:
+            why = self.runs(program, scenario, seconds)
+            if why is not None:
+                return scenario, why
+        return None, ''
+
+    def __str__(self):
+        return '%s:%d %s %s %s' % ((self.path, self.line) + self.key[1:])
 
 
-def read_survivors():
-    path = os.path.join(HERE, 'survivors.txt')
-    known = set()
+def number(mutants):
+    """Tells those apart that have the same function, operation and label."""
+    seen = {}
+    for mutant in mutants:
+        count = seen[mutant.key] = seen.get(mutant.key, 0) + 1
+        if count > 1:
+            mutant.key = mutant.key[:3] + ('%s#%d' % (mutant.key[3], count),)
+
+
+def read_list(name):
+    """{key: the rest of the line}"""
+    path, known = os.path.join(HERE, name), {}
     if os.path.exists(path):
         with open(path, encoding='utf-8') as file:
             for line in file:
                 words = line.split(None, 4)
                 if len(words) == 5 and not line.startswith('#'):
-                    known.add((words[0], words[1], words[2], words[3].rstrip(':')))
+                    known[(words[0], words[1], words[2], words[3].rstrip(':'))] = words[4].strip()
     return known
 
 
-def mutants_of(program, scenarios, seconds, word):
-    code, output = run(program, scenarios, seconds, ['--sites'])
-    if code != 0:
-        sys.exit('mutate: the scenarios fail without a change:\n' + output)
-    sites = sorted({(path, int(line), name, order) for path, line, name, order in SITE.findall(output)
-                    if word in path})
-    return sites, [(path, line, name, low) for path, line, name, order in sites
-                   for low in weaker(name, order)]
+def mutants_of(program, scenarios, words, jobs):
+    def sites_of(scenario):
+        code, output = run(program, [scenario], 60, ['--random', '--executions', '1000', '--sites'])
+        if code != 0:
+            sys.exit('mutate: %s fails without a change:\n%s' % (scenario, output))
+        return set(SITE.findall(output))
+
+    met = {}
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        for scenario, sites in zip(scenarios, pool.map(sites_of, scenarios)):
+            for path, line, name, order in sites:
+                if any(word in path for word in words):
+                    met.setdefault((path, int(line), name, order), []).append(scenario)
+    mutants = [Mutant(path, line, name, low, met[(path, line, name, order)])
+               for path, line, name, order in sorted(met) for low in weaker(name, order)]
+    number(mutants)
+    return mutants
+
+
+def write_killers(killers):
+    with open(os.path.join(HERE, 'killers.txt'), 'w', encoding='utf-8') as file:
+        file.write('# Mutants that a scenario kills (mutate.py). FILE FUNCTION NAME=ORDER LABEL: scenario\n')
+        for key in sorted(killers):
+            file.write('%s %s %s %s: %s\n' % (key + (killers[key],)))
+
+
+def search(program, mutants, options):
+    """The whole search. Exit status."""
+    argued, killers = read_list('survivors.txt'), read_list('killers.txt')
+    if options.new:
+        mutants = [m for m in mutants if m.key not in argued and m.key not in killers]
+    counts, wrong, files = {'killed': 0, 'argued': 0, 'survived': 0}, 0, {}
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        verdicts = pool.map(lambda m: m.verdict(program, options.seconds), mutants)
+        for mutant, (killer, why) in zip(mutants, verdicts):
+            expected = mutant.key in argued
+            word = 'killed' if killer else 'argued' if expected else 'survived'
+            counts[word] += 1
+            files.setdefault(mutant.path, {'killed': 0, 'argued': 0, 'survived': 0})[word] += 1
+            wrong += word == 'survived' or (expected and word == 'killed')
+            if killer:
+                killers[mutant.key] = killer
+            if options.all or word == 'survived' or expected:
+                print('%-8s %s%s%s' % (word, mutant, ' (argued)' if expected and killer else '',
+                                       ' by ' + why if why else ''), flush=True)
+    if options.write:
+        write_killers(killers)
+    for path in sorted(files):
+        print('%s: %s' % (path, ', '.join('%d %s' % (n, word) for word, n in files[path].items())))
+    print('%d mutants: %s' % (len(mutants), ', '.join('%d %s' % (n, word) for word, n in counts.items())))
+    return 1 if wrong else 0
+
+
+def check(program, mutants, options):
+    """Each mutant is argued, or killed by the scenario that is known for it. Exit status."""
+    argued, killers = read_list('survivors.txt'), read_list('killers.txt')
+    wrong, by_key = [], {mutant.key: mutant for mutant in mutants}
+    for key in list(argued) + list(killers):
+        if key not in by_key:
+            wrong.append('no such operation was met: %s %s %s %s' % key)
+        elif key in argued and key in killers:
+            wrong.append('both argued and killed: %s' % by_key[key])
+    wrong += ['neither killed nor argued: %s' % m for m in mutants if m.key not in argued and m.key not in killers]
+    known = [m for m in mutants if m.key in killers]
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        # As long as it takes: which interleaving kills it is fixed, how many there are in a second is not.
+        verdicts = pool.map(lambda m: m.runs(program, killers[m.key], 60), known)
+        wrong += ['%s kills it no more: %s' % (killers[m.key], m) for m, why in zip(known, verdicts) if why is None]
+    print('\n'.join(sorted(set(wrong)) + ['%d mutants: %d killed, %d argued, %d wrong' % (
+        len(mutants), len(known), sum(m.key in argued for m in mutants), len(set(wrong)))]))
+    return 1 if wrong else 0
 
 
 def main():
@@ -112,28 +213,20 @@ def main():
     parser.add_argument('--seconds', type=float, default=2)
     parser.add_argument('--jobs', type=int, default=2)
     parser.add_argument('--all', action='store_true', help='the killed ones as well')
+    parser.add_argument('--write', action='store_true', help='note who kills what in killers.txt')
+    parser.add_argument('--new', action='store_true', help='only what stands in no list')
+    parser.add_argument('--check', action='store_true', help='only what is known to be killed')
     options = parser.parse_args()
     program = os.path.abspath(options.program)
     listed = subprocess.run([program, '--list'], stdout=subprocess.PIPE, text=True, check=True).stdout.split()
     scenarios = [s for s in listed if not s.startswith('litmus') and
                  (not options.scenarios or any(s == w or s.startswith(w + '_') for w in options.scenarios))]
-    sites, mutants = mutants_of(program, scenarios, options.seconds, options.files)
-    known, killed, argued, wrong = read_survivors(), 0, 0, 0
-    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        verdicts = pool.map(lambda m: verdict(program, scenarios, options.seconds, m), mutants)
-        for (path, line, name, order), (dead, why) in zip(mutants, verdicts):
-            label = label_of(path, line)
-            expected = (path, function_of(path, line), '%s=%s' % (name, order), label) in known
-            killed += dead
-            argued += expected and not dead
-            wrong += expected == dead
-            if options.all or not dead or expected:
-                print('%-8s %s:%d %s %s=%s %s%s%s' % (
-                    'killed' if dead else 'survived', path, line, function_of(path, line), name, order, label,
-                    ' (argued)' if expected else '', ' by ' + why if why else ''), flush=True)
-    print('%d operations, %d mutants: %d killed, %d argued, %d survived' %
-          (len(sites), len(mutants), killed, argued, len(mutants) - killed - argued))
-    return 1 if wrong else 0
+    words = options.files.split(',')
+    if options.check:
+        killers = read_list('killers.txt')
+        words = sorted({key[0] for key in list(killers) + list(read_list('survivors.txt'))})
+    mutants = mutants_of(program, scenarios, words, options.jobs)
+    return (check if options.check else search)(program, mutants, options)
 
 
 if __name__ == '__main__':

@@ -61,37 +61,66 @@ __attribute__((no_sanitize_thread)) static bool is_changed(void) {
     return *(volatile int *)&has_changed != 0;
 }
 
-/* One of the transitions. False: it has found nothing to do. */
-static bool change(unsigned which) {
+enum transition { BLOCK, WANT, SEARCH, LEAVE, CLOSE, RETIRE, START_FIRST, START_IN_VAIN };
+
+/* From where, and what each of the two does. */
+struct setting {
+    uint64_t word;
+    unsigned first_count, second_count;
+    enum transition first[5], second[5];
+};
+static const struct setting settings[] = {
+    {2 * STARTED_ONE + SLEEPING_ONE,
+     5,
+     5,
+     {BLOCK, WANT, SEARCH, LEAVE, CLOSE},
+     {BLOCK, WANT, SEARCH, LEAVE, CLOSE}},
+    /* More are awake than may be. */
+    {6 * STARTED_ONE, 2, 2, {RETIRE, BLOCK}, {RETIRE, BLOCK}},
+    /* The first worker. */
+    {0, 3, 2, {START_FIRST, CLOSE, START_IN_VAIN}, {START_FIRST, CLOSE}},
+};
+static const struct setting *setting;
+
+/* False: it has found nothing to do. */
+static bool change(enum transition which) {
     struct filch__sleep *s = &sleep_word;
     switch (which) {
-    case 0: sleep_block(s); return true;
-    case 1: return sleep_want_worker(s, true) == WAKE_SLEEPER;
-    case 2: return sleep_try_search(s);
-    case 3: sleep_leave(s); return true;
-    default: sleep_close(s); return true;
+    case BLOCK: sleep_block(s); return true;
+    case WANT: return sleep_want_worker(s, true) == WAKE_SLEEPER;
+    case SEARCH: return sleep_try_search(s);
+    case LEAVE: sleep_leave(s); return true;
+    case CLOSE: sleep_close(s); return true;
+    case RETIRE: return sleep_retire(s);
+    case START_FIRST: return sleep_start_first(s);
+    default:
+        if (!sleep_start_first(s)) return false;
+        (void)sleep_start_failed(s);
+        return true;
     }
 }
 
 static void first(void *unused) {
     (void)unused;
     of_first = 1;
-    if (change(explore_choose(5))) note_change();
+    if (change(setting->first[explore_choose(setting->first_count)])) note_change();
 }
 static void second(void *unused) {
     (void)unused;
-    if (explore_choose(6) == 5) {
+    unsigned which = explore_choose(setting->second_count + 1);
+    if (which == setting->second_count) {
         /* A look: the word says whether it has seen the other's block. */
         if (sleep_count(sleep_read(&sleep_word), BLOCKED_ONE) == 1)
             explore_check(of_first == 1, "what was done before a change that is seen");
-    } else if (change(explore_choose(5)) && is_changed()) {
+    } else if (change(setting->second[which]) && is_changed()) {
         explore_check(of_first == 1, "what was done before the last change");
     }
 }
 
 static void word(void) {
+    setting = &settings[explore_choose(sizeof settings / sizeof *settings)];
     sleep_word.max = sleep_word.limit = sleep_word.searchers = 4;
-    store_relaxed(&sleep_word.word, 2 * STARTED_ONE + SLEEPING_ONE);
+    store_relaxed(&sleep_word.word, setting->word);
     of_first = has_changed = 0;
     explore_spawn(first, NULL);
     explore_spawn(second, NULL);

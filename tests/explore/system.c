@@ -18,6 +18,20 @@ struct start {
     void *argument;
 };
 static struct start starts[EXPLORE_THREADS];
+static int starts_to_fail;
+static void (*instead)(void *);
+
+void system_begin(void) {
+    starts_to_fail = 0;
+    instead = NULL;
+}
+
+void explore_let_starts_fail(int count) {
+    starts_to_fail = count;
+}
+void explore_let_threads_do(void (*run)(void *)) {
+    instead = run;
+}
 
 static void run_start(void *start) {
     struct start *s = start;
@@ -27,11 +41,18 @@ static void run_start(void *start) {
 int filch__thread_start(pthread_t *thread, size_t stack_size, void *(*fn)(void *), void *arg) {
     (void)stack_size;
     schedule_point(false);
-    if (thread_count == EXPLORE_THREADS) return EAGAIN;
+    if (thread_count == EXPLORE_THREADS || starts_to_fail > 0) {
+        starts_to_fail--;
+        plain_access(thread, sizeof *thread, ACCESS_WRITE); /* POSIX: it is undefined then */
+        return EAGAIN;
+    }
     starts[thread_count] = (struct start){fn, arg};
+    int started = explore_spawn(instead != NULL ? instead : run_start, &starts[thread_count]);
+    /* POSIX: the thread may run before its handle is there. */
+    schedule_point(false);
+    clock_tick();
     plain_access(thread, sizeof *thread, ACCESS_WRITE);
-    *thread = (pthread_t)thread_count;
-    explore_spawn(run_start, &starts[thread_count]);
+    *thread = (pthread_t)started;
     return 0;
 }
 
@@ -51,6 +72,12 @@ void filch__thread_name(const char *prefix, int index) {
 }
 void filch__thread_yield(void) {
     explore_yield();
+}
+/* What sched_yield is in the sources that are explored (meson.build). */
+int explore_sched_yield(void);
+int explore_sched_yield(void) {
+    explore_yield();
+    return 0;
 }
 
 /* CPUs: one, so that nobody spins. ----------------------------------------------------------------- */
