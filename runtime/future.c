@@ -203,8 +203,9 @@ bool filch_future_cancel(filch_future *f) {
     if (f == NULL) return false;
     if (unlikely(filch__future_is_lost(f))) return filch_future_cancelled(f);
     struct filch__self *self = filch__self();
+    /* A callback may release the last reference. */
+    bool queued = (state_constant(&f->state) & FLAG_STANDALONE) == 0;
     if (filch__future_try_cancel(f)) {
-        bool queued = (state_constant(&f->state) & FLAG_STANDALONE) == 0;
         if (self != NULL && queued) self->executor->ops->left_stale(self);
         return true;
     }

@@ -139,6 +139,14 @@ Test(promise, last_reference_released_in_a_callback_of_set) {
     cr_assert_eq(filch__fault_live_blocks(), before);
 }
 
+Test(promise, last_reference_released_in_a_callback_of_cancel) {
+    for (int ask = 0; ask < 2; ask++) {
+        filch_future *f = promise_of(8);
+        ok(filch_future_add_done_callback(f, release_it, NULL));
+        cr_assert(ask ? filch_future_request_cancel(f) : filch_future_cancel(f));
+    }
+}
+
 Test(promise, released_in_every_state_it_is_freed) {
     long before = filch__fault_live_blocks();
     static const size_t sizes[] = {0, 96, 500};

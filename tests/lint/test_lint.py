@@ -334,6 +334,10 @@ class Symbols(unittest.TestCase):
         self.assertEqual(len(check_symbols.check({'a'}, {'a': 'h:1'}, {'a', 'b'}, {'b'})), 2)
         self.assertEqual(len(check_symbols.check({'a'}, {'a': 'h:1', 'b': 'h:2'}, {'a'}, set())), 1)
 
+    def test_random_numbers_and_condition_variables_of_libc(self):
+        used = {'rand', 'random', 'lrand48', 'pthread_cond_wait', 'getrandom', 'malloc', 'pthread_create', 'brand'}
+        self.assertEqual(len(check_symbols.forbidden(used)), 4)
+
 
 class Rules(unittest.TestCase):
     """Each row that names no test, or one that does not exist, is reported."""

@@ -14,6 +14,7 @@
 #include "os/memory.h"
 #include "support.h"
 #include "thread/deque.h"
+#include "thread/pool.h"
 #include <criterion/criterion.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -147,6 +148,16 @@ Test(deque, empty_stays_sane) {
     cr_assert_eq(filch__deque_bottom(&d), 100);
     cr_assert_eq(capacity_of(&d), 2);
     filch__deque_fini(&d);
+}
+
+/* False sharing costs a factor, and fails no other test. */
+Test(deque, what_others_write_is_far_from_the_owners_own) {
+    cr_assert_geq(offsetof(struct filch__deque, bottom) - offsetof(struct filch__deque, top),
+                  SHARING_DISTANCE);
+    cr_assert_eq(offsetof(struct filch__worker, hand) % SHARING_DISTANCE, 0);
+    cr_assert_eq(offsetof(struct filch__worker, parker) % SHARING_DISTANCE, 0);
+    cr_assert_eq(offsetof(struct filch__pool, injector) % SHARING_DISTANCE, 0);
+    cr_assert_eq(_Alignof(struct filch__worker) % SHARING_DISTANCE, 0);
 }
 
 Test(deque, bottom_is_where_the_next_push_goes) {
