@@ -122,6 +122,24 @@ static void play_large(void) {
     unmake(e);
 }
 
+/* More large results at once than keep their pages when they are released; and as many again. */
+static void play_many_large(void) {
+    enum { MANY = 150 };
+    int seven = 7;
+    filch_future *futures[MANY];
+    filch_process_options options = options_of(1);
+    filch_executor *e = make(&options);
+    if (e == NULL) return;
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < MANY; i++) {
+            futures[i] = submit(e, give, &seven, sizeof seven, 0);
+            if (futures[i] != NULL) finish(filch_future_retain(futures[i]), NULL);
+        }
+        for (int i = 0; i < MANY; i++) filch_future_release(futures[i]);
+    }
+    unmake(e);
+}
+
 static void play_errors(void) {
     filch_process_options options = options_of(1);
     filch_executor *e = make(&options);
@@ -472,6 +490,7 @@ const struct scenario process_scenarios[] = {
     {"process_map_array", play_map_array, false},
     {"process_library", play_library, false},
     {"process_functions", play_functions, false},
+    {"process_many_large", play_many_large, false},
     {"process_lost_library", play_lost_library, false},
     {"process_two_shutdowns", play_two_shutdowns, false},
     {NULL, NULL, false},

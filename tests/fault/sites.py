@@ -23,6 +23,8 @@ EXEMPT = {
     ('runtime/process/work.c', 'if (size > JOB_ROOM)'): 'what stands in a message is not so large',
     ('runtime/process/zygote.c', 'filch__server_nap(0)'): 'a full socket besides: the nap is too short to wait for',
     ('runtime/process/serve.c', 'filch__futex_wait(&nobody'): 'a nap: it ends at its time, or before',
+    ('runtime/process/shutdown.c', 'filch__futex_wait(&p->joined'): 'while another thread joins: by chance only',
+    ('runtime/process/family.c', 'struct filch__later *later'): 'a full ring besides',
 }
 
 

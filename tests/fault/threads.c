@@ -101,6 +101,7 @@ static void play_shutdown_that_cancels(void) {
 
 static int refuse_to_begin(void *arg) {
     (void)arg;
+    usleep(500); /* so that tasks wait */
     return 7;
 }
 
@@ -333,6 +334,7 @@ static void complete_all(void *context) {
 }
 static int complete_promises(void *arg, void *result) {
     (void)result;
+    usleep(500); /* so that who waits sleeps */
     complete_all(*(filch_future ***)arg);
     return 0;
 }

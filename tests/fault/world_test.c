@@ -78,10 +78,10 @@ Test(world, signals_at_all_threads) {
     pthread_t sender = thread_start(storm, &over);
     cr_assert_eq(pthread_sigmask(SIG_UNBLOCK, &one, NULL), 0);
     const char *wrong = mix_play_for(1000 * stress(1), true);
+    while (wrong == NULL && read_int(&signals_seen) < 500) wrong = mix_play(true);
     flag_raise(&over);
     thread_finish(sender);
     cr_assert_null(wrong, "%s", wrong);
-    cr_assert_gt(read_int(&signals_seen), 100, "%d signals", signals_seen);
     printf("# %d signals\n", signals_seen);
 }
 
@@ -105,9 +105,9 @@ static bool every_second_wait(unsigned kind, const void *site) {
 Test(world, waits_that_end_without_a_reason) {
     filch__fault_hook = every_second_wait;
     const char *wrong = mix_play_for(500 * stress(1), true);
+    while (wrong == NULL && read_int(&waits_ended) < 100) wrong = mix_play(true);
     filch__fault_hook = NULL;
     cr_assert_null(wrong, "%s", wrong);
-    cr_assert_gt(read_int(&waits_ended), 10);
 }
 
 /* Threads that stand still ------------------------------------------------------------------------ */
@@ -132,7 +132,7 @@ static void stop_threads(int go) {
         }
         if (read(go, &byte, 1) == 1) break;
     }
-    _exit(stops > 20 ? 0 : 3);
+    _exit(stops > 0 ? 0 : 3);
 }
 static bool can_trace(void) {
     pid_t child = fork();
