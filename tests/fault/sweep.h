@@ -30,6 +30,8 @@ void sweep_use(const char *name);
 
 /* Is a fault planned? */
 bool sweep_is_armed(void);
+/* In a child that a scenario has forked: it leaves to its end what it has. */
+void sweep_is_child(void);
 /* From here on there is none: what waits for memory, or for processes, goes on. */
 void sweep_disarm(void);
 

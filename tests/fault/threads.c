@@ -729,6 +729,7 @@ static void play_in_child(void (*end)(void)) {
     int status = -1;
     pid_t child = fork();
     if (child == 0) {
+        sweep_is_child();
         end();
         _exit(9);
     }
