@@ -2,6 +2,7 @@
 #include "os/barrier.h"
 
 #include "base/atomics.h"
+#include "base/compiler.h"
 #include "os/fault.h"
 #include <linux/membarrier.h>
 #include <stdint.h>
@@ -11,7 +12,7 @@
 enum { UNKNOWN, THERE, MISSING };
 static uint32_t known;
 
-static bool membarrier(int command) {
+static noinline bool membarrier(int command) {
     return !filch__fault(FILCH__FAULT_BARRIER) && syscall(SYS_membarrier, command, 0, 0) == 0;
 }
 

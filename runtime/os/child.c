@@ -19,6 +19,7 @@
 
 int filch__children_watch(void) {
     sigset_t set;
+    if (filch__fault(FILCH__FAULT_FD)) return -EMFILE;
     sigemptyset(&set);
     sigaddset(&set, SIGCHLD);
     signal(SIGCHLD, SIG_DFL);
@@ -81,7 +82,7 @@ int filch__fd_duplicate(int fd) {
 }
 
 char *filch__directory_path(const char *path) {
-    char *resolved = realpath(path, NULL);
+    char *resolved = filch__fault(FILCH__FAULT_ALLOC) ? NULL : realpath(path, NULL);
     char *own = resolved == NULL ? NULL : filch__alloc(strlen(resolved) + 1);
     if (own != NULL) strcpy(own, resolved);
     free(resolved);

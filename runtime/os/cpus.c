@@ -6,6 +6,7 @@
  * Source   Linux Documentation/admin-guide/cgroup-v2.rst (cpu.max), scheduler/sched-bwc.rst. */
 #include "os/cpus.h"
 
+#include "os/fault.h"
 #include "os/memory.h"
 #include <errno.h>
 #include <limits.h>
@@ -20,7 +21,7 @@ enum { LINE = 4096, MASK_CPUS_MAX = 1 << 16 };
 /* The affinity mask, made larger until the kernel's fits; NULL if it cannot be read. */
 static cpu_set_t *affinity_mask(size_t *size) {
     for (size_t cpus = CPU_SETSIZE; cpus <= MASK_CPUS_MAX; cpus *= 2) {
-        cpu_set_t *mask = CPU_ALLOC(cpus);
+        cpu_set_t *mask = filch__fault(FILCH__FAULT_ALLOC) ? NULL : CPU_ALLOC(cpus);
         if (mask == NULL) return NULL;
         *size = CPU_ALLOC_SIZE(cpus);
         CPU_ZERO_S(*size, mask);
@@ -68,7 +69,7 @@ void filch__cpus_pin(const struct filch__cpus *cpus, int i) {
     if (cpus->count == 0) return;
     size_t cpu = (size_t)cpus->cpu[i % cpus->count];
     size_t size = CPU_ALLOC_SIZE(cpu + 1);
-    cpu_set_t *mask = CPU_ALLOC(cpu + 1);
+    cpu_set_t *mask = filch__fault(FILCH__FAULT_ALLOC) ? NULL : CPU_ALLOC(cpu + 1);
     if (mask == NULL) return;
     CPU_ZERO_S(size, mask);
     CPU_SET_S(cpu, size, mask);
@@ -77,7 +78,7 @@ void filch__cpus_pin(const struct filch__cpus *cpus, int i) {
 }
 
 static bool read_line(const char *path, char *line, int size) {
-    FILE *file = fopen(path, "re");
+    FILE *file = filch__fault(FILCH__FAULT_FD) ? NULL : fopen(path, "re");
     if (file == NULL) return false;
     bool ok = fgets(line, size, file) != NULL;
     fclose(file);
@@ -164,7 +165,7 @@ int filch__cpus_quota(const char *root) {
     char path[LINE], line[LINE];
     int least = 0;
     if (snprintf(path, sizeof path, "%s/proc/self/cgroup", root) >= LINE) return 0;
-    FILE *file = fopen(path, "re");
+    FILE *file = filch__fault(FILCH__FAULT_FD) ? NULL : fopen(path, "re");
     if (file == NULL) return 0;
     while (fgets(line, sizeof line, file) != NULL)
         least = smaller(least, quota_of_line(root, line));

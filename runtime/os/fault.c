@@ -6,7 +6,7 @@
 
 #if defined(FILCH_TESTING)
 #include "base/atomics.h"
-#include <limits.h>
+#include <stddef.h>
 
 static unsigned planned_kinds;
 static long calls_left;
@@ -26,11 +26,19 @@ long filch__fault_clear(void) {
     return load_relaxed(&faults_made); /* relaxed: see the header */
 }
 
-bool filch__fault(enum filch__fault_kind kind) {
+filch__fault_fn *filch__fault_hook;
+
+static bool is_planned(enum filch__fault_kind kind) {
     if ((load_relaxed(&planned_kinds) & (unsigned)kind) == 0) return false; /* relaxed: see above */
     long left = fetch_add_relaxed(&calls_left, -1);                         /* relaxed: a counter */
     bool hit = left == 0 || (left < 0 && load_relaxed(&fails_for_ever));    /* relaxed: see above */
-    if (hit) fetch_add_relaxed(&faults_made, 1);                            /* relaxed: a counter */
+    return hit;
+}
+
+bool filch__fault_at(enum filch__fault_kind kind, const void *site) {
+    filch__fault_fn *hook = load_relaxed(&filch__fault_hook); /* relaxed: see the header */
+    bool hit = is_planned(kind) || (hook != NULL && hook(kind, site));
+    if (hit) fetch_add_relaxed(&faults_made, 1); /* relaxed: a counter */
     return hit;
 }
 

@@ -1,7 +1,8 @@
 /* os/fault.h: where a test can make the n-th call to the kernel or the allocator fail.
  *
  * Nothing in release builds. A test plans a fault: the kinds of call, how many of them succeed first,
- * and whether only one fails or all from there on. */
+ * and whether only one fails or all from there on. Or it is asked at each call by a hook, which also learns from
+ * where the function of the seam was called. */
 #ifndef FILCH_OS_FAULT_H
 #define FILCH_OS_FAULT_H
 
@@ -25,7 +26,12 @@ void filch__fault_plan(unsigned kinds, long after, bool forever);
 /* No fault any more. Returns how many were made. */
 long filch__fault_clear(void);
 /* Asked by the seam at each call: shall it fail? */
-bool filch__fault(enum filch__fault_kind kind);
+#define filch__fault(kind) filch__fault_at(kind, __builtin_return_address(0))
+/* `site`: where the function that asks returns to. */
+bool filch__fault_at(enum filch__fault_kind kind, const void *site);
+/* Decides at each call that the plan lets succeed. Set while no other thread is in the seam. NULL: none. */
+typedef bool filch__fault_fn(unsigned kind, const void *site);
+extern filch__fault_fn *filch__fault_hook;
 /* Live allocations and mappings, for leak checks. */
 long filch__fault_live_blocks(void);
 void filch__fault_count_block(long change);

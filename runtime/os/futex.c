@@ -4,6 +4,7 @@
  * begun again does not grow. */
 #include "os/futex.h"
 
+#include "base/compiler.h"
 #include "os/clock.h"
 #include "os/fault.h"
 #include <errno.h>
@@ -20,7 +21,8 @@ static void sleep_instead(void) {
     clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
 }
 
-static bool wait(const uint32_t *word, uint32_t expected, int64_t deadline, int scope) {
+static always_inline bool wait(const uint32_t *word, uint32_t expected, int64_t deadline,
+                               int scope) {
     struct timespec until, *limit = NULL;
     if (filch__fault(FILCH__FAULT_FUTEX)) return true;
     if (deadline != FILCH_FOREVER) {

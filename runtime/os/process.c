@@ -163,6 +163,7 @@ int filch__process_start_apart(const struct filch__start *start, int *pid, int *
     if (filch__fault(FILCH__FAULT_PROCESS)) return EAGAIN;
     if (filch__fault(FILCH__FAULT_FD)) return EMFILE;
     if (h.path == NULL) return ENOENT;
+    if (filch__fault(FILCH__FAULT_ALLOC)) return ENOMEM;
     int error = posix_spawn_file_actions_init(&h.actions);
     if (error != 0) return error;
     error = posix_spawnattr_init(&h.attributes);
@@ -242,7 +243,7 @@ void filch__process_end_describe(const struct filch__process_end *end, char *tex
 size_t filch__process_resident(void) {
     char text[128];
     unsigned long pages = 0;
-    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    int fd = filch__fault(FILCH__FAULT_FD) ? -1 : open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
     if (fd < 0) return 0;
     ssize_t n = read(fd, text, sizeof text - 1);
     close(fd);

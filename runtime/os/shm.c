@@ -25,7 +25,7 @@
 static uint64_t available(void) {
     char line[128];
     unsigned long kib = 0;
-    FILE *file = fopen("/proc/meminfo", "re");
+    FILE *file = filch__fault(FILCH__FAULT_FD) ? NULL : fopen("/proc/meminfo", "re");
     while (file != NULL && kib == 0 && fgets(line, sizeof line, file) != NULL)
         if (sscanf(line, "MemAvailable: %lu kB", &kib) != 1) kib = 0;
     if (file != NULL) fclose(file);

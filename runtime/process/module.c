@@ -4,6 +4,7 @@
 #include "process/module.h"
 
 #include "error.h"
+#include "os/fault.h"
 #include "process/note.h"
 #include <dlfcn.h>
 #include <elf.h>
@@ -55,17 +56,21 @@ struct search {
     char path[PATH_MAX];
 };
 
+static char *resolved(const char *path) {
+    return filch__fault(FILCH__FAULT_ALLOC) ? NULL : realpath(path, NULL);
+}
+
 /* The file that is mapped there; to be freed; NULL: not known. */
 static char *mapped_path(uint64_t address) {
     char *line = NULL, *path = NULL;
     size_t room = 0;
-    FILE *maps = fopen("/proc/self/maps", "re");
+    FILE *maps = filch__fault(FILCH__FAULT_FD) ? NULL : fopen("/proc/self/maps", "re");
     while (maps != NULL && path == NULL && getline(&line, &room, maps) > 0) {
         unsigned long long from, to;
         char *slash = strchr(line, '/');
         if (slash == NULL || sscanf(line, "%llx-%llx", &from, &to) != 2) continue;
         slash[strcspn(slash, "\n")] = 0;
-        if (address >= from && address < to) path = realpath(slash, NULL);
+        if (address >= from && address < to) path = resolved(slash);
     }
     if (maps != NULL) fclose(maps);
     free(line);
@@ -76,7 +81,7 @@ static char *mapped_path(uint64_t address) {
  * stand. To be freed; NULL: not known. */
 static char *absolute_path(const char *path, uint64_t address) {
     char *mapped = path[0] == '/' ? NULL : mapped_path(address);
-    return mapped != NULL ? mapped : realpath(path, NULL);
+    return mapped != NULL ? mapped : resolved(path);
 }
 
 static int name_if_here(struct dl_phdr_info *info, size_t size, void *argument) {

@@ -5,6 +5,7 @@
  * it has to have the build id of what is loaded. */
 #include "process/module.h"
 
+#include "os/fault.h"
 #include "os/memory.h"
 #include "process/note.h"
 #include <dlfcn.h>
@@ -124,8 +125,10 @@ static bool search_path(const struct filch__function_name *name, char *text, siz
     struct lookup *l = size > 0 ? filch__alloc(sizeof *l) : NULL;
     if (l == NULL) return false;
     /* A path may by now be that of a pipe, which nobody has opened for writing. */
-    int fd = open(name->path[0] == 0 ? "/proc/self/exe" : name->path,
-                  O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    int fd = filch__fault(FILCH__FAULT_FD)
+                 ? -1
+                 : open(name->path[0] == 0 ? "/proc/self/exe" : name->path,
+                        O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     *l = (struct lookup){.fd = fd, .name = name, .text = text, .size = size};
     bool found = fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && search_file(l);
     if (fd >= 0) close(fd);

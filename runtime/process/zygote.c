@@ -215,6 +215,7 @@ static const struct filch__setup *receive_setup(void) {
     if (bytes < sizeof(struct filch__setup)) return NULL;
     const struct filch__setup *setup = filch__shm_map(fd, 0, bytes, false, NULL);
     filch__fd_close(fd);
+    if (setup == NULL) fail(FILCH_ENOMEM, "there is no memory for the options");
     return setup;
 }
 
