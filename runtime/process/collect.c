@@ -22,6 +22,11 @@ static void give_up(struct filch__processes *p, struct filch__seat *s, const cha
     filch__hire_kill(p, s, filch__text("because it has sent %s", what));
 }
 
+/* The zygote tells it later, if it does not die before. */
+static void learn_pid(struct filch__seat *s, const struct upward *up) {
+    if (unlikely(s->pid == 0) && up->m.pid > 0) s->pid = up->m.pid;
+}
+
 /* Results ------------------------------------------------------------------------------------------ */
 
 /* Bytes that stand inline, of which there are at most MESSAGE_INLINE. */
@@ -163,7 +168,7 @@ static const char *end_task(struct filch__processes *p, struct filch__seat *s,
     filch__future_started(f);
     if (unlikely(state_life(state_look(&f->state)) != LIFE_RUNNING))
         return "the result of a task that was cancelled";
-    if (unlikely(s->pid == 0) && up->m.pid > 0) s->pid = up->m.pid; /* the zygote tells it later */
+    learn_pid(s, up);
     set_outcome(s, f, up);
     filch__posting_clear(p, s, up->m.ticket);
     filch__posting_free(s, up->m.ticket);
@@ -210,6 +215,7 @@ static const char *become_ready(struct filch__processes *p, struct filch__seat *
     if (s->life != SEAT_STARTING) return NULL;
     if (up->m.code == 0) {
         s->life = SEAT_SERVING;
+        learn_pid(s, up);
         p->early_deaths = 0;
         return NULL;
     }
