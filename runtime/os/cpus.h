@@ -11,7 +11,7 @@ int filch__cpus_quota(const char *root);
 int filch__cpus_usable(void);
 /* The same with a `root` for the quota, for tests. */
 int filch__cpus_usable_below(const char *root);
-/* The CPUs in the affinity mask of the calling thread; NULL: no memory. */
+/* The CPUs in the affinity mask of the calling thread, none if it cannot be read; NULL: no memory. */
 struct filch__cpus;
 struct filch__cpus *filch__cpus_create(void);
 void filch__cpus_free(struct filch__cpus *cpus);

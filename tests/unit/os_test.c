@@ -664,10 +664,19 @@ Test(cpus, pin_takes_the_cpus_of_the_mask_in_turn) {
 }
 
 Test(cpus, create_without_memory_is_null) {
-    filch__fault_plan(FILCH__FAULT_ALLOC, 0, false);
+    filch__fault_plan(FILCH__FAULT_ALLOC, 1, false);
     cr_assert_null(filch__cpus_create());
     cr_assert_eq(filch__fault_clear(), 1);
     filch__cpus_free(NULL);
+}
+
+Test(cpus, a_mask_that_cannot_be_read_pins_nobody) {
+    filch__fault_plan(FILCH__FAULT_ALLOC, 0, false);
+    struct filch__cpus *cpus = filch__cpus_create();
+    cr_assert_eq(filch__fault_clear(), 1);
+    cr_assert_not_null(cpus);
+    cr_assert_eq(pin_one(cpus, 0).affinity, filch__cpus_affinity());
+    filch__cpus_free(cpus);
 }
 
 /* Threads -------------------------------------------------------------------------------------- */
