@@ -23,7 +23,7 @@
 TestSuite(matrix, .timeout = 300);
 
 /* What a step may take on a machine that is busy, seconds; then it counts as lost. */
-enum { PATIENCE = 60 };
+enum { PATIENCE = 30 };
 enum { TEXT_MOST = 64, UNTOUCHED = 0xa5 };
 
 /* Of this thread, by its address. */

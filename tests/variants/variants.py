@@ -25,7 +25,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 CLASSES = 11
 # Seconds: of a check, and of one that may have to wait for all its cases to run out of time.
-PATIENCE, PATIENCE_OF_ALL = 90, 300
+PATIENCE, PATIENCE_OF_ALL = 45, 150
 BUILDS = {
     'plain': ({}, ['-Dbench=false', '-Doptimization=1', '-Ddocs=disabled']),
     'address': ({'CC': os.environ.get('CC', 'clang-19'), 'CXX': os.environ.get('CXX', 'clang++-19')},
