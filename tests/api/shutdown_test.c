@@ -866,6 +866,23 @@ Test(shutdown, tells_waiters_of_the_cancellation) {
     }
 }
 
+/* What another has cancelled before stands between them in the queue. */
+Test(shutdown, one_that_was_cancelled_before_stops_nothing) {
+    enum { MANY = 9 };
+    filch_executor *e = executor_of(1);
+    struct gate gate;
+    filch_future *futures[MANY], *first = occupy(e, &gate);
+    for (int i = 0; i < MANY; i++) futures[i] = submit_to(e, do_nothing, NULL, 0, 0);
+    for (int i = 0; i < MANY; i += 3) cr_assert(filch_future_cancel(futures[i]));
+    ok(filch_executor_shutdown(e, FILCH_CANCEL_PENDING));
+    for (int i = 0; i < MANY; i++) {
+        cr_assert(filch_future_cancelled(futures[i]), "future %d is left", i);
+        filch_future_release(futures[i]);
+    }
+    open_gate(&gate, first);
+    ok(filch_executor_destroy(e));
+}
+
 Test(shutdown, with_futures_alive_and_cancelled) {
     filch_executor *e = executor_of(1);
     struct gate gate;
