@@ -34,7 +34,7 @@
 typedef bool fault_fn(unsigned kind, const void *site);
 extern fault_fn *filch__fault_hook;
 long filch__fault_live_blocks(void);
-extern char __executable_start;
+extern char __executable_start[];
 
 enum { ALLOC = 1, MAP = 2, THREAD = 4, FUTEX = 8, BARRIER = 16, PROCESS = 32, FD = 64 };
 static const struct kind {
@@ -67,10 +67,11 @@ struct page {
     unsigned kind;
     enum role role;
     long after, calls, faults;
-    uint32_t forever, armed, wrong, uses_count;
+    uint32_t forever, armed, wrong;
     struct census census, wanted;
     char what[256];
-    uint64_t uses[USES];
+    uint64_t
+        uses[USES]; /* names of functions that were called, as offsets; the first 0 ends them */
     struct site sites[SITES];
 };
 static struct page *page;
@@ -82,7 +83,7 @@ static int noise; /* standard error of all of them */
 /* The hook -------------------------------------------------------------------------------------- */
 
 static uint64_t offset_of(const void *place) {
-    return (uint64_t)((const char *)place - &__executable_start);
+    return (uint64_t)((const char *)place - __executable_start);
 }
 
 static enum role own_role(void) {
@@ -106,7 +107,8 @@ static struct site *site_of(unsigned kind, const void *place) {
 static bool decide(unsigned kind, const void *place) {
     struct site *s = site_of(kind, place);
     filch_fetch_add_relaxed(&s->calls, 1);
-    if (filch_load_acquire(&page->armed) == 0 || kind != page->kind || own_role() != page->role)
+    if (filch_load_acquire(&page->armed) == 0 || kind != filch_load_relaxed(&page->kind) ||
+        own_role() != page->role)
         return false;
     long n = filch_fetch_add_relaxed(&page->calls, 1);
     if (n < page->after || (n > page->after && page->forever == 0)) return false;
@@ -143,7 +145,7 @@ void sweep_is_child(void) {
 /* For scenarios ----------------------------------------------------------------------------------- */
 
 bool sweep_is_armed(void) {
-    return page->kind != 0;
+    return filch_load_relaxed(&page->kind) != 0;
 }
 void sweep_disarm(void) {
     filch_store_release(&page->armed, 0u);
@@ -184,12 +186,16 @@ bool sweep_call(const char *what, int rc, unsigned codes) {
 }
 
 void sweep_use(const char *name) {
-    uint32_t n = filch_load_acquire(&page->uses_count);
+    uint64_t at = offset_of(name);
     if (!sweep_is_armed() || own_role() != PROGRAM) return;
-    for (uint32_t i = 0; i < n; i++)
-        if (strcmp(&__executable_start + page->uses[i], name) == 0) return;
-    n = filch_fetch_add_acq_rel(&page->uses_count, 1u);
-    if (n < USES) page->uses[n] = offset_of(name);
+    for (unsigned i = 0; i < USES; i++) {
+        uint64_t there = 0;
+        if (filch_cas_acq_rel(&page->uses[i], &there, at) ||
+            strcmp(__executable_start + there, name) == 0)
+            return;
+    }
+    fputs("sweep: too many functions in use\n", stderr);
+    abort();
 }
 
 /* One point --------------------------------------------------------------------------------------- */
@@ -234,10 +240,11 @@ static void live(const struct scenario *s) {
     filch_store_release(&page->armed, page->kind != 0);
     s->play();
     sweep_disarm();
+    /* Threads of the first play may be asking still. */
     unsigned kind = page->kind;
-    page->kind = 0;
+    filch_store_relaxed(&page->kind, 0u);
     s->play();
-    page->kind = kind;
+    filch_store_relaxed(&page->kind, kind);
     settle(s->keeps);
     exit(0);
 }
@@ -417,8 +424,8 @@ static const struct exempt {
 enum { EXEMPT = sizeof cannot_fail / sizeof cannot_fail[0] };
 
 static bool is_used(const char *name) {
-    for (uint32_t i = 0; i < page->uses_count && i < USES; i++)
-        if (strcmp(&__executable_start + page->uses[i], name) == 0) return true;
+    for (unsigned i = 0; i < USES && page->uses[i] != 0; i++)
+        if (strcmp(__executable_start + page->uses[i], name) == 0) return true;
     return false;
 }
 static bool is_exempt(const char *name) {
