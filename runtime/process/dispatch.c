@@ -106,6 +106,11 @@ static bool could_take_more(struct filch__processes *p) {
     return find_idle(p, &more) != NULL || (more && p->live < p->limit && filch__hire_can(p));
 }
 
+/* Will there be one, when a pause after a death is over? */
+static bool will_take_more(const struct filch__processes *p) {
+    return p->live < p->limit && !p->start_failed;
+}
+
 /* Giving out --------------------------------------------------------------------------------------- */
 
 void filch__dispatch_refill(struct filch__processes *p) {
@@ -167,7 +172,8 @@ void filch__dispatch(struct filch__processes *p, struct filch__ended *ended) {
     while (p->queue.first != NULL && post_first(p, ended)) continue;
     if (likely(p->queue.first == NULL || p->blocked == 0)) return;
     filch__family_help(p);
-    if (p->queue.first != NULL && p->blocked == p->live && !could_take_more(p))
+    if (p->queue.first != NULL && p->blocked == p->live && !could_take_more(p) &&
+        !will_take_more(p))
         filch__family_refuse(p);
 }
 

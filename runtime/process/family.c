@@ -10,12 +10,16 @@
 
 #include "base/copy.h"
 #include "error.h"
+#include "os/clock.h"
 #include "os/memory.h"
 #include "process/post.h"
 #include <string.h>
 
 /* Children of a worker at most, as in nested.c; waits inside each other up to which others are run on top. */
 enum { PLACES_MOST = 1 << 24, HELP_DEPTH = 32 };
+
+/* Nanoseconds until the next look whether a full ring has room: 10 ms. */
+#define RETRY 10000000
 
 /* Downwards ---------------------------------------------------------------------------------------- */
 
@@ -365,24 +369,27 @@ static int call(struct filch__processes *p, struct filch__seat *s,
 
 /* AWAIT, AWAKE ------------------------------------------------------------------------------------- */
 
-/* Posts it on top of the task that waits there. False: there is no room. */
-static bool post_on_top(struct filch__processes *p, struct filch__seat *s, filch_future *f) {
+/* Posts it on top of the task that waits there. 0, or why not. */
+static int post_on_top(struct filch__processes *p, struct filch__seat *s, filch_future *f) {
     struct filch__child *c = filch__future_rare(f)->child;
-    if (s->free_tickets == 0) return false;
+    if (s->free_tickets == 0) return FILCH_EAGAIN;
     struct filch__posted how =
         filch__post_with(p, s, f, TASK_ON_TOP, c->seat == s ? (uint32_t)c->number : 0);
-    if (how.code == 0) {
-        s->on_top++;
-        return true;
-    }
+    if (how.code == 0) s->on_top++;
     filch__free(how.text);
-    return false;
+    return how.code;
 }
 
 static void await_child(struct filch__processes *p, struct filch__seat *s, struct filch__child *c) {
     filch_future *f = c->future;
     if (!win(p, f)) return;
-    if (!post_on_top(p, s, f)) filch__line_push_front(&p->queue, &f->link);
+    int code = post_on_top(p, s, f);
+    if (code == 0) return;
+    filch__line_push_front(&p->queue, &f->link);
+    if (code == POST_FULL)
+        filch__manager_timer(p, filch__deadline(RETRY)); /* nothing says that there is room again */
+    else
+        c->own_wait = 0;
 }
 
 /* Of the wait that is about to be the innermost. */
@@ -406,19 +413,28 @@ static void begin_wait(struct filch__processes *p, struct filch__seat *s,
     if (begin_or_kill(p, s, MESSAGE_AWAIT_OK, sizeof(struct filch__message)) == NULL) return;
     if (c == NULL) return;
     c->awaited = true;
-    if ((m->flags & AWAIT_LOW) == 0) await_child(p, s, c);
+    if ((m->flags & AWAIT_LOW) != 0) return;
+    c->own_wait = s->waits;
+    await_child(p, s, c);
 }
 
 static void end_wait(struct filch__seat *s, const struct filch__message_child *m) {
     struct filch__child *c = m->child == 0 ? NULL : find_child(s, m->child);
     s->waits--;
-    if (c != NULL) c->awaited = false;
+    if (c == NULL) return;
+    c->awaited = false;
+    c->own_wait = 0;
+}
+
+/* May that child of the worker run on top of its innermost wait? */
+static bool may_run_on_top(const struct filch__seat *s, const struct filch__child *c) {
+    return c->own_wait == s->waits || (is_open(s) && s->waits <= HELP_DEPTH);
 }
 
 void filch__family_refuse(struct filch__processes *p) {
     for (struct filch__link *link = p->queue.first; link != NULL; link = filch__link_next(link)) {
         struct filch__child *c = filch__child_of(container_of(link, filch_future, link));
-        if (c == NULL || !c->awaited || c->seat == NULL) continue;
+        if (c == NULL || !c->awaited || c->seat == NULL || c->own_wait == c->seat->waits) continue;
         struct filch__message_child *m =
             begin_or_kill(p, c->seat, MESSAGE_AWAIT_REFUSED, sizeof *m);
         if (m == NULL) return;
@@ -431,14 +447,12 @@ void filch__family_refuse(struct filch__processes *p) {
 void filch__family_help(struct filch__processes *p) {
     for (uint32_t i = 0; i < p->seats_used && p->queue.first != NULL; i++) {
         struct filch__seat *s = &p->seats[i];
-        if (!filch__seat_is_blocked(s) || !is_open(s) || s->waits > HELP_DEPTH ||
-            s->life != SEAT_SERVING)
-            continue;
+        if (!filch__seat_is_blocked(s) || s->life != SEAT_SERVING) continue;
         struct filch__link *link = p->queue.first;
         for (; link != NULL; link = filch__link_next(link)) {
             filch_future *f = container_of(link, filch_future, link);
             struct filch__child *c = filch__child_of(f);
-            if (c == NULL || c->seat != s) continue;
+            if (c == NULL || c->seat != s || !may_run_on_top(s, c)) continue;
             await_child(p, s, c);
             break;
         }

@@ -12,7 +12,9 @@ struct filch__child {
     uint64_t number;      /* by that worker */
     filch_future *future; /* with a reference, if there is a seat */
     const struct filch__function *function;
-    bool awaited; /* the task on top of that worker waits for it */
+    bool awaited; /* a task of that worker waits for it */
+    uint32_t
+        own_wait; /* which of its waits, counted from the lowest; 0: none, or one with no stack left */
     char name[264];
 };
 
@@ -21,8 +23,8 @@ static inline struct filch__child *filch__child_of(filch_future *f) {
     return likely(extra == NULL) ? NULL : extra->child;
 }
 
-/* Every worker waits, none can be started, and nothing can run on top of any: the wait for a child that is queued
- * fails. */
+/* Every worker waits, none can be started, now or after a pause, and nothing can run on top of any: the wait for a
+ * child that is queued fails. */
 void filch__family_refuse(struct filch__processes *p);
 /* SUBMIT, CANCEL, AWAIT, AWAKE: the kind as it was read. NULL, or what is wrong with the message. */
 const char *filch__family_message(struct filch__processes *p, struct filch__seat *s, uint32_t kind,
@@ -31,7 +33,8 @@ const char *filch__family_message(struct filch__processes *p, struct filch__seat
 void filch__family_end(struct filch__processes *p, filch_future *f);
 /* The worker is gone. */
 void filch__family_forget(struct filch__processes *p, struct filch__seat *s);
-/* Nobody else can run them: gives waiting workers children of their own. */
+/* Nobody else can run them: gives waiting workers children of their own; one that waits for a certain child, and
+ * may run nothing else, that child. */
 void filch__family_help(struct filch__processes *p);
 /* Sends what the ring had no room for. */
 void filch__family_flush(struct filch__seat *s);

@@ -98,6 +98,7 @@ static bool equip(struct filch__processes *p, struct filch__seat *s) {
 void filch__hire_failed(struct filch__processes *p, int error) {
     p->next_start = filch__deadline(RETRY);
     filch__manager_timer(p, p->next_start);
+    p->start_failed = true;
     if (p->live == 0)
         store_release(&p->start_error,
                       error == ENOMEM ? FILCH_ENOMEM : FILCH_EAGAIN); /* V34 -> V35 */
@@ -145,6 +146,7 @@ struct filch__seat *filch__hire(struct filch__processes *p) {
     s->numbers_used = 0;
     s->begun = false;
     p->live++;
+    p->start_failed = false;
     count_own(&p->started, 1);
     if (unlikely(p->start_error != 0)) store_release(&p->start_error, 0); /* V34 -> V35 */
     POINT("hire.made");

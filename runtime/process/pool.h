@@ -163,6 +163,7 @@ struct filch__processes {
     struct filch__retired *retired; /* channels that visitors may still use */
     uint32_t early_deaths;          /* in a row */
     int64_t pause, next_start;      /* after deaths */
+    bool start_failed;              /* the last one, for lack of something */
     enum filch__zygote_life zygote;
     uint32_t zygote_deaths;             /* in a row; no task has run since */
     uint64_t completed, started, woken; /* statistics */
