@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Weakens each atomic operation that the explorer meets, one at a time, and shows which of them it misses.
 
-usage: mutate.py EXPLORE [SCENARIO...] [--files WORD] [--seconds N] [--jobs N] [--all]
+usage: mutate.py EXPLORE [SCENARIO...] [--files WORD] [--seconds N] [--jobs N]
+                 [--survivors FILE] [--all]
 
-EXPLORE is the program (build/tests/explore/explore). A first run without a change lists the operations of
+EXPLORE is the program: build/tests/explore/explore, or build/tests/relacy/relacy, which has the same scenarios (and
+--survivors tests/relacy/survivors.txt). A first run without a change lists the operations of
 runtime/ and include/ (no others are changed). Each is then made weaker by one step:
 
     seq_cst -> acq_rel (an operation), release (a store), acquire (a load)     acq_rel -> acquire, and -> release
@@ -11,7 +13,7 @@ runtime/ and include/ (no others are changed). Each is then made weaker by one s
 
 and the scenarios run until one fails (killed) or all have passed (survived). --seconds: for each search of each
 scenario. Survivors that are argued to be equivalent, or that the model cannot show, stand in `survivors.txt`
-beside this file, one a line: FILE FUNCTION NAME=ORDER LABEL: reason. Exit status 1: another one has survived, or one that stands
+beside this file (and in FILE), one a line: FILE FUNCTION NAME=ORDER LABEL: reason. Exit status 1: another one has survived, or one that stands
 there was killed.
 """
 import argparse
@@ -22,6 +24,7 @@ import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+SURVIVORS = [os.path.join(HERE, 'survivors.txt')]
 ROOT = os.path.dirname(os.path.dirname(HERE))
 SITE = re.compile(r'^# site ((?:runtime|include)/\S+?):(\d+):(\w+) (\w+)$', re.MULTILINE)
 LABEL = re.compile(r'\b([A-Z][0-9]+[a-z]?)\s*(?:<->|->|<-)')
@@ -82,10 +85,9 @@ def verdict(program, scenarios, seconds, mutant):
     return False, ''
 
 
-def read_survivors():
-    path = os.path.join(HERE, 'survivors.txt')
+def read_survivors(paths):
     known = set()
-    if os.path.exists(path):
+    for path in paths:
         with open(path, encoding='utf-8') as file:
             for line in file:
                 words = line.split(None, 4)
@@ -111,6 +113,7 @@ def main():
     parser.add_argument('--files', default='')
     parser.add_argument('--seconds', type=float, default=2)
     parser.add_argument('--jobs', type=int, default=2)
+    parser.add_argument('--survivors', action='append', default=[])
     parser.add_argument('--all', action='store_true', help='the killed ones as well')
     options = parser.parse_args()
     program = os.path.abspath(options.program)
@@ -118,7 +121,7 @@ def main():
     scenarios = [s for s in listed if not s.startswith('litmus') and
                  (not options.scenarios or any(s == w or s.startswith(w + '_') for w in options.scenarios))]
     sites, mutants = mutants_of(program, scenarios, options.seconds, options.files)
-    known, killed, argued, wrong = read_survivors(), 0, 0, 0
+    known, killed, argued, wrong = read_survivors(SURVIVORS + options.survivors), 0, 0, 0
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         verdicts = pool.map(lambda m: verdict(program, scenarios, options.seconds, m), mutants)
         for (path, line, name, order), (dead, why) in zip(mutants, verdicts):
