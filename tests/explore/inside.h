@@ -7,6 +7,7 @@
  *   schedule.c  threads as fibres, choices
  *   search.c    which choices are tried: exhaustively, at random, PCT, a replay
  *   main.c      arguments, reports
+ *   sites.c     the operations that were met
  *
  * SPDX-License-Identifier: MIT */
 #ifndef FILCH_TESTS_EXPLORE_INSIDE_H
@@ -105,6 +106,8 @@ void system_begin(void);
 
 /* schedule.c */
 void schedule_begin(void);
+/* What the running thread does from here on does not happen before what it has started. */
+void schedule_advance(void);
 /* Runs the scenario once. */
 void schedule_run(void (*run)(void));
 /* A point where another thread may go on. local: the operation to come commutes with all of others. */
@@ -152,9 +155,5 @@ struct search_result search_run(const struct search *search,
 
 /* Options */
 extern bool bare_fences; /* a fence gives no happens-before, only order */
-
-/* main.c */
-extern const struct explore_scenario *scenario_lists[];
-void site_met(struct explore_site *site);
 
 #endif

@@ -17,6 +17,7 @@
  *
  * SPDX-License-Identifier: MIT */
 #include "inside.h"
+#include "sites.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,46 +30,7 @@ static const struct explore_scenario *const lists[] = {
     litmus_scenarios, deque_scenarios, state_scenarios, hub_scenarios, future_scenarios,
     pool_scenarios,   slab_scenarios,  sleep_scenarios, crew_scenarios};
 
-enum { OUTCOMES = 16, WANTED_MAX = 64, WEAKENED_MAX = 4 };
-
-static const char *const orders[] = {"none", "relaxed", "acquire", "release", "acq_rel", "seq_cst"};
-
-/* Sites ------------------------------------------------------------------------------------------- */
-
-static struct explore_site *sites;
-static const char *weaken[WEAKENED_MAX];
-static int weakened;
-
-/* As the compiler was given it, from runtime/ or include/ on. */
-static const char *short_path(const char *path) {
-    static const char *const roots[] = {"runtime/", "include/", "tests/"};
-    for (size_t i = 0; i < sizeof roots / sizeof *roots; i++) {
-        const char *found = strstr(path, roots[i]);
-        if (found != NULL) return found;
-    }
-    return path;
-}
-
-void site_met(struct explore_site *site) {
-    if (site->known) return;
-    site->known = true;
-    site->next = sites;
-    sites = site;
-    if (weakened == 0) return;
-    char key[256];
-    int length =
-        snprintf(key, sizeof key, "%s:%d:%s=", short_path(site->file), site->line, site->name);
-    for (int w = 0; w < weakened; w++) {
-        if (strncmp(weaken[w], key, (size_t)length) != 0) continue;
-        for (size_t i = 0; i < sizeof orders / sizeof *orders; i++)
-            if (strcmp(weaken[w] + length, orders[i]) == 0) site->order = (enum explore_order)i;
-    }
-}
-
-static void list_sites(void) {
-    for (const struct explore_site *s = sites; s != NULL; s = s->next)
-        printf("# site %s:%d:%s %s\n", short_path(s->file), s->line, s->name, orders[s->order]);
-}
+enum { OUTCOMES = 16, WANTED_MAX = 64 };
 
 /* Outcomes of litmus tests -------------------------------------------------------------------------- */
 
@@ -220,8 +182,7 @@ static bool parse_value(const char *word, const char *value, struct settings *s)
         s->suite = false;
         tracing = true;
     } else if (strcmp(word, "--weaken") == 0) {
-        if (weakened == WEAKENED_MAX) return false;
-        weaken[weakened++] = value;
+        if (!sites_weaken(value)) return false;
     } else {
         return false;
     }
@@ -245,7 +206,7 @@ int main(int argc, char **argv) {
     for (size_t l = 0; l < sizeof lists / sizeof *lists; l++)
         for (const struct explore_scenario *s = lists[l]; s->name != NULL; s++)
             if (is_wanted(s->name, wanted, wanted_count)) failed |= run_one(s, &settings);
-    if (settings.sites) list_sites();
+    if (settings.sites) sites_list();
     printf("1..%d\n# %llu interleavings\n", number, (unsigned long long)interleavings);
     return failed || number == 0;
 }

@@ -18,6 +18,7 @@
  *
  * SPDX-License-Identifier: MIT */
 #include "inside.h"
+#include "sites.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Weakens each atomic operation that the explorer meets, one at a time, and shows which of them it misses.
 
-usage: mutate.py EXPLORE [SCENARIO...] [--files WORDS] [--seconds N] [--jobs N] [--all] [--write] [--new]
+usage: mutate.py EXPLORE [SCENARIO...] [--files WORDS] [--seconds N] [--jobs N] [--survivors FILE] [--all] [--write] [--new]
        mutate.py EXPLORE --check [--jobs N]
 
-EXPLORE is the program (build/tests/explore/explore). A first run of each scenario without a change lists the operations
+EXPLORE is the program: build/tests/explore/explore, or build/tests/relacy/relacy, which has the same scenarios (and
+--survivors tests/relacy/survivors.txt). A first run of each scenario without a change lists the operations
 of runtime/ and include/ that it meets (no others are changed). Each operation is then made weaker by one step:
 
     seq_cst -> acq_rel (an operation), release (a store), acquire (a load)     acq_rel -> acquire, and -> release
@@ -13,10 +14,10 @@ of runtime/ and include/ that it meets (no others are changed). Each operation i
 and the scenarios that meet it run until one fails (killed) or all have passed (survived). --seconds: for each search of
 each scenario. --files: only operations of files whose path contains one of these words (with commas).
 
-Survivors that are argued to be equivalent, or that the model cannot show, stand in `survivors.txt` beside this file, one
-a line: FILE FUNCTION NAME=ORDER LABEL: reason. Where a function has several such operations LABEL ends in #2, #3.
-`killers.txt` has a line for each mutant that is killed: FILE FUNCTION NAME=ORDER LABEL: scenario. --write adds to it.
---new: only mutants that stand in neither file.
+Survivors that are argued to be equivalent, or that the model cannot show, stand in `survivors.txt` beside this file (and
+in FILE), one a line: FILE FUNCTION NAME=ORDER LABEL: reason. Where a function has several such operations LABEL ends in
+#2, #3. `killers.txt` has a line for each mutant that is killed: FILE FUNCTION NAME=ORDER LABEL: scenario. --write adds to
+it. --new: only mutants that stand in neither file.
 
 --check is quick: each mutant of the files that killers.txt names must stand in one of the two files, and the scenario that
 is known to kill it must do so again.
@@ -32,6 +33,7 @@ import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+SURVIVORS = [os.path.join(HERE, 'survivors.txt')]
 ROOT = os.path.dirname(os.path.dirname(HERE))
 SITE = re.compile(r'^# site ((?:runtime|include)/\S+?):(\d+):(\w+) (\w+)$', re.MULTILINE)
 LABEL = re.compile(r'\b([A-Z][0-9]+[a-z]?)\s*(?:<->|->|<-)')
@@ -161,6 +163,8 @@ def write_killers(killers):
 def search(program, mutants, options):
     """The whole search. Exit status."""
     argued, killers = read_list('survivors.txt'), read_list('killers.txt')
+    for path in options.survivors:
+        argued.update(read_list(os.path.abspath(path)))
     if options.new:
         mutants = [m for m in mutants if m.key not in argued and m.key not in killers]
     counts, wrong, files = {'killed': 0, 'argued': 0, 'survived': 0}, 0, {}
@@ -212,6 +216,7 @@ def main():
     parser.add_argument('--files', default='')
     parser.add_argument('--seconds', type=float, default=2)
     parser.add_argument('--jobs', type=int, default=2)
+    parser.add_argument('--survivors', action='append', default=[])
     parser.add_argument('--all', action='store_true', help='the killed ones as well')
     parser.add_argument('--write', action='store_true', help='note who kills what in killers.txt')
     parser.add_argument('--new', action='store_true', help='only what stands in no list')

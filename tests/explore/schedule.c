@@ -212,6 +212,10 @@ void schedule_point(bool local) {
     pick(local);
 }
 
+void schedule_advance(void) {
+    clock_tick();
+}
+
 void explore_yield(void) {
     count_step();
     threads[current].yielded = true;

@@ -50,7 +50,7 @@ int filch__thread_start(pthread_t *thread, size_t stack_size, void *(*fn)(void *
     int started = explore_spawn(instead != NULL ? instead : run_start, &starts[thread_count]);
     /* POSIX: the thread may run before its handle is there. */
     schedule_point(false);
-    clock_tick();
+    schedule_advance();
     plain_access(thread, sizeof *thread, ACCESS_WRITE);
     *thread = (pthread_t)started;
     return 0;
