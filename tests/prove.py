@@ -20,6 +20,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PLAIN, LOGS = ROOT / 'build', ROOT / 'build' / 'prove'
 EXPLORE = PLAIN / 'tests' / 'explore' / 'explore'
+RELACY_PROGRAM = PLAIN / 'tests' / 'relacy' / 'relacy'
 CASE = re.compile(r'^(not )?ok\b', re.MULTILINE)
 
 
@@ -36,18 +37,21 @@ class Step:
 INTERLEAVINGS = [(r'^# (\d+) interleavings', '{} interleavings'),
                  (r'exhaustive: \d+ interleavings(?=(, all)?)', '{} exhaustive searches'),
                  (r'exhaustive: \d+ interleavings, all', '{} of them to their end')]
-MUTANTS = [(r'^\d+ operations, (\d+) mutants', '{} mutants'), (r'mutants: (\d+) killed', '{} killed'),
-           (r'killed, (\d+) argued', '{} argued'), (r'argued, (\d+) survived', '{} open')]
+MUTANTS = [(r'^(\d+) mutants:', '{} mutants'), (r'mutants: (\d+) killed', '{} killed'),
+           (r'killed, (\d+) argued', '{} argued'), (r'argued, (\d+) (?:survived|wrong)', '{} open')]
+RELACY_FIGURES = [(r'^# (\d+) executions', '{} executions')]
+POINTS = [(r'^# (\d+) points', '{} points')]
 MODELS = [(r'^# (\d+) models', '{} models'), (r'models, (\d+) faults', '{} faults')]
 TESTS = [(r'^(\d+) passed, \d+ failed', '{} tests')]
 COMBINATIONS = [(r'^# (\d+) combinations', '{} combinations')]
 VARIANTS = [(r'^# (\d+) variants,', '{} variants'), (r'variants, (\d+) found', '{} found')]
 FUZZ = [(r'number_of_executed_units: (\d+)', '{} executions')]
 
-# Executions of each search at random, of scenarios of parts: 19 of them, two searches each, are 5.3 * 10^7, some 10^5 a second.
-EXECUTIONS = 1_400_000
-# Seconds: of an exhaustive search, of a search of whole executors (10^4 a second), of a fuzzer.
-EXHAUSTIVE, EXECUTORS, FUZZING = 120, 20, 150
+# Executions of each search at random, of scenarios of parts: 43 of them, two searches each, are 5.6 * 10^7, some 10^5 a second.
+EXECUTIONS = 650_000
+# Seconds: of an exhaustive search, of a search of whole executors (10^4 a second), of one under Relacy, of one of a mutant that
+# is argued to be equivalent, of a fuzzer.
+EXHAUSTIVE, EXECUTORS, RELACY, ARGUED, FUZZING = 40, 20, 10, 0.15, 100
 
 
 def steps(seed):
@@ -64,9 +68,12 @@ def steps(seed):
                20, INTERLEAVINGS) for s in parts for kind in ('random', 'pct')),
         *(Step('explore %s, %s' % (s, kind), [EXPLORE, s, '--' + kind, '--seconds', EXECUTORS, '--seed', seed],
                10, INTERLEAVINGS) for s in pools for kind in ('random', 'pct')),
-        *(Step('mutants of ' + files, mutate(files, *names), 20, MUTANTS) for files, names in (
-            ('thread/deque', ['deque']), ('base/slab', ['slab']), ('os/park', ['sleep']), ('thread/sleep', ['sleep']),
-            ('future_state', ['future']), ('home.c', ['future']), ('hub.c', ['future']))),
+        *(Step('relacy %s' % s, [RELACY_PROGRAM, s, '--random', '--seconds', RELACY, '--seed', seed], 10, RELACY_FIGURES)
+          for s in parts + pools),
+        Step('mutants that are killed', [here, ROOT / 'tests/explore/mutate.py', EXPLORE, '--check', '--jobs', 1], 20, MUTANTS),
+        Step('mutants that are argued', [here, ROOT / 'tests/explore/mutate.py', EXPLORE, '--argued', '--files', 'runtime,include',
+                                         '--seconds', ARGUED, '--jobs', 1], 40, MUTANTS),
+        Step('faults', [ROOT / 'run', 'faults', '--every', 12], 40, POINTS),
         Step('wrong variants', [here, ROOT / 'tests/variants/variants.py'], 40, VARIANTS, alone=True),
         Step('future matrix, all', [program / 'matrix-future_matrix'], 10, COMBINATIONS, FILCH_FUTURE_MATRIX='1'),
         *(Step('future matrix, %s sanitizer' % kind, plainly(san(kind) / 'matrix-future_matrix'), 10, COMBINATIONS,
@@ -90,10 +97,6 @@ def scenarios():
     names = subprocess.run([str(EXPLORE), '--list'], stdout=subprocess.PIPE, text=True, check=True).stdout.split()
     names = [n for n in names if not n.startswith('litmus')]
     return [n for n in names if not n.startswith('pool')], [n for n in names if n.startswith('pool')]
-
-
-def mutate(files, *names):
-    return [sys.executable, ROOT / 'tests/explore/mutate.py', EXPLORE, *names, '--files', files, '--jobs', 1]
 
 
 def plainly(program, *words):
@@ -169,7 +172,7 @@ def kind_of(step):
     return re.sub(r'^explore (?!pool).*, exhaustive', 'explore parts, exhaustive',
                   re.sub(r'^explore (?!pool)(?!.*exhaustive).*', 'explore parts, at random',
                          re.sub(r'^explore pool.*', 'explore executors, at random',
-                                re.sub(r'^mutants of .*', 'mutants',
+                                re.sub(r'^relacy .*', 'relacy, at random',
                                        re.sub(r', \d+ times as long$', '', step.name)))))
 
 

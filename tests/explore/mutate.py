@@ -2,6 +2,7 @@
 """Weakens each atomic operation that the explorer meets, one at a time, and shows which of them it misses.
 
 usage: mutate.py EXPLORE [SCENARIO...] [--files WORDS] [--seconds N] [--jobs N] [--survivors FILE] [--all] [--write] [--new]
+                  [--argued]
        mutate.py EXPLORE --check [--jobs N]
 
 EXPLORE is the program: build/tests/explore/explore, or build/tests/relacy/relacy, which has the same scenarios (and
@@ -17,7 +18,7 @@ each scenario. --files: only operations of files whose path contains one of thes
 Survivors that are argued to be equivalent, or that the model cannot show, stand in `survivors.txt` beside this file (and
 in FILE), one a line: FILE FUNCTION NAME=ORDER LABEL: reason. Where a function has several such operations LABEL ends in
 #2, #3. `killers.txt` has a line for each mutant that is killed: FILE FUNCTION NAME=ORDER LABEL: scenario. --write adds to
-it. --new: only mutants that stand in neither file.
+it. --new: only mutants that stand in neither file; --argued: only those of survivors.txt, which must survive again.
 
 --check is quick: each mutant of the files that killers.txt names must stand in one of the two files, and the scenario that
 is known to kill it must do so again.
@@ -167,6 +168,8 @@ def search(program, mutants, options):
         argued.update(read_list(os.path.abspath(path)))
     if options.new:
         mutants = [m for m in mutants if m.key not in argued and m.key not in killers]
+    if options.argued:
+        mutants = [m for m in mutants if m.key in argued]
     counts, wrong, files = {'killed': 0, 'argued': 0, 'survived': 0}, 0, {}
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         verdicts = pool.map(lambda m: m.verdict(program, options.seconds), mutants)
@@ -220,6 +223,7 @@ def main():
     parser.add_argument('--all', action='store_true', help='the killed ones as well')
     parser.add_argument('--write', action='store_true', help='note who kills what in killers.txt')
     parser.add_argument('--new', action='store_true', help='only what stands in no list')
+    parser.add_argument('--argued', action='store_true', help='only what stands in survivors.txt')
     parser.add_argument('--check', action='store_true', help='only what is known to be killed')
     options = parser.parse_args()
     program = os.path.abspath(options.program)
