@@ -98,7 +98,7 @@ FILCH_API int filch_process_executor(const filch_process_options *options,
                                      filch_executor **executor);
 
 /* Ends all worker processes of a process executor with SIGKILL. Futures of tasks that ran end with FILCH_EWORKER (or are tried again);
- * what has not started goes on in new workers.
+ * what has not started, or is submitted after the call, goes on in new workers.
  *
  * executor  not NULL
  * Returns   0; FILCH_EINVAL (NULL); FILCH_ENOTSUP (not a process executor); FILCH_EFORKED.

@@ -137,7 +137,10 @@ static void look_for_end(struct filch__processes *p) {
 
 static void turn(struct filch__processes *p, struct filch__ended *ended) {
     fetch_and_acq_rel(&p->desk, ~(uint32_t)DESK_KNOCK); /* V2 <- V1 */
+    /* What was told before a task was submitted comes before it: tasks are taken first, and given out last. */
+    if (!filch__stack_is_empty(&p->injector)) filch__dispatch_refill(p);
     if (unlikely(!filch__stack_is_empty(&p->notices))) read_notices(p, ended);
+    POINT("desk.turn");
     collect_all(p, ended);
     if (unlikely(p->timeout_at != 0)) filch__death_timeouts(p);
     if (unlikely(p->due != 0)) filch__death_overdue(p);

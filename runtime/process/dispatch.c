@@ -161,8 +161,7 @@ static bool post_first(struct filch__processes *p, struct filch__ended *ended) {
 }
 
 void filch__dispatch(struct filch__processes *p, struct filch__ended *ended) {
-    if (!filch__stack_is_empty(&p->injector)) filch__dispatch_refill(p);
-    /* Who has submitted it sees that too, and takes it back. */
+    /* Who has submitted one sees that too, and takes it back. */
     if (unlikely(load_relaxed(&p->over) != 0)) return; /* relaxed: the desk's own */
     if (unlikely((filch__processes_ending(p) & (FIRM_CANCELLING | FIRM_BROKEN)) != 0)) {
         if (p->queue.first != NULL) filch__manager_wake(p); /* which drains it */

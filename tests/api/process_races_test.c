@@ -188,3 +188,28 @@ Test(process_races, a_submit_is_refused_or_runs) {
     if (s.rc == 0) cr_assert_eq(finish(s.f), 0);
     ok(filch_executor_destroy(e));
 }
+
+/* What was told --------------------------------------------------------------------------------------------- */
+
+static int linger_and_say_pid(void *arg, void *result) {
+    usleep(5000); /* longer than a kill takes */
+    return say_pid(arg, result);
+}
+
+/* The desk has read what it was told, and has not given out tasks yet: the old worker must not get one that comes after its end.
+ * Its end may also come before it takes it, and nothing shows: hence the rounds. */
+Test(process_races, a_task_after_a_kill_gets_a_new_worker) {
+    filch_executor *e = processes_of(1);
+    for (int round = 0; round < 20; round++) {
+        int before = some_worker(e);
+        struct stopper *turn = stop_at("desk.turn");
+        pthread_t desk = thread_start(submit_nothing, e);
+        stopper_wait_reached(turn);
+        ok(filch_executor_kill_workers(e));
+        filch_future *f = submit_to(e, linger_and_say_pid, NULL, 0, sizeof(int));
+        stopper_release(turn);
+        cr_assert_neq(value_of(f), before);
+        thread_finish(desk);
+    }
+    ok(filch_executor_destroy(e));
+}
