@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Everything but the long stress, within an hour on two CPUs: all of `./run test`, then the long forms.
 
-usage: prove.py [--list] [--jobs N] [WORD...]      WORD: only the steps whose names have one of the words in them
+usage: prove.py [--list] [--jobs N] [--without STEP] [WORD...]      WORD: only the steps whose names have one of the words in them
 
 `./run prove` calls it when all is built. A step is a line of `steps()`: a new long form is one line there. Those that need
 both CPUs run alone, the others two at a time. The output of each is in build/prove/; a table of figures comes last, and
@@ -45,6 +45,7 @@ MODELS = [(r'^# (\d+) models', '{} models'), (r'models, (\d+) faults', '{} fault
 TESTS = [(r'^(\d+) passed, \d+ failed', '{} tests')]
 COMBINATIONS = [(r'^# (\d+) combinations', '{} combinations')]
 VARIANTS = [(r'^# (\d+) variants,', '{} variants'), (r'variants, (\d+) found', '{} found')]
+KILLS = [(r'^# .*: killed at (\d+) points', 'killed at {} points'), (r'; (\d+) tasks lost', '{} tasks lost')]
 FUZZ = [(r'number_of_executed_units: (\d+)', '{} executions')]
 
 # Executions of each search at random, of scenarios of parts: 43 of them, two searches each, are 5.6 * 10^7, some 10^5 a second.
@@ -82,6 +83,8 @@ def steps(seed):
         *(Step('fuzz ' + name, plainly(san('address') / 'fuzz' / ('fuzz-' + name),
                                        '-max_total_time=%d' % FUZZING, '-seed=%d' % seed, '-max_len=512', '-rss_limit_mb=0',
                                        '-print_final_stats=1'), 10, FUZZ) for name in ('calls', 'border', 'segments')),
+        *(Step('killed at each instruction, %d/8' % part, [program / 'step' / 'step-process_step_test'], 10, KILLS, alone=True,
+               FILCH_TEST_STEPS='each', FILCH_TEST_STEPS_PART='%d/8' % part) for part in range(1, 9)),
         Step('1000 kills', [program / 'api-process_kills_test'], 10, alone=True, FILCH_TEST_KILLS='1000'),
         *(Step('%s, %d times as long' % (name, times), [program / name], 10, alone=True, FILCH_STRESS=str(times))
           for name, times in (('stress-workloads_test', 3), ('unit-deque_test', 5), ('unit-sleep_test', 5),
@@ -167,13 +170,20 @@ class Progress:
                 ': ' + figures_of(step) if step.figures else ''), flush=True)
 
 
+KINDS = [(r'^explore pool.*', 'explore executors, at random'),
+         (r'^explore .*, exhaustive$', 'explore parts, exhaustive'),
+         (r'^explore .*', 'explore parts, at random'),
+         (r'^relacy .*', 'relacy, at random'),
+         (r', \d+/8$', ''),
+         (r', \d+ times as long$', '')]
+
+
 def kind_of(step):
     """What a row of the table stands for."""
-    return re.sub(r'^explore (?!pool).*, exhaustive', 'explore parts, exhaustive',
-                  re.sub(r'^explore (?!pool)(?!.*exhaustive).*', 'explore parts, at random',
-                         re.sub(r'^explore pool.*', 'explore executors, at random',
-                                re.sub(r'^relacy .*', 'relacy, at random',
-                                       re.sub(r', \d+ times as long$', '', step.name)))))
+    for pattern, kind in KINDS:
+        if re.search(pattern, step.name):
+            return re.sub(pattern, kind, step.name)
+    return step.name
 
 
 def table(done):
@@ -194,10 +204,12 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument('--list', action='store_true')
     parser.add_argument('--jobs', type=int, default=2)
+    parser.add_argument('--without', metavar='STEP', action='append', default=[])
     parser.add_argument('words', nargs='*')
     options = parser.parse_args()
     seed = int(time.time()) % 1_000_000
     chosen = [s for s in steps(seed) if not options.words or any(w in s.name for w in options.words)]
+    chosen = [s for s in chosen if s.name not in options.without]
     if options.list:
         print('\n'.join(s.name for s in chosen))
         return 0
