@@ -279,12 +279,19 @@ Test(world, files_of_64_kib) {
     cr_assert_eq(child_finish(child), 0);
 }
 
+/* The program and what it reads when it starts are still to be found when something is mounted there. */
+static bool may_cover(const char *folder) {
+    char program[4096];
+    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    program[length < 0 ? 0 : length] = '\0';
+    return strncmp(program, folder, strlen(folder)) != 0;
+}
 /* Shared memory is in files without a name, which no file system that is mounted limits. */
 static bool fill_places(void) {
     if (unshare(CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return false;
     return mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
            mount("none", "/dev/shm", "tmpfs", 0, "size=65536") == 0 &&
-           mount("none", "/tmp", "tmpfs", 0, "size=65536") == 0;
+           (!may_cover("/tmp/") || mount("none", "/tmp", "tmpfs", 0, "size=65536") == 0);
 }
 ParameterizedTestParameters(world, a_tmpfs_of_64_kib) {
     return once_if(fill_places);
