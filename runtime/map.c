@@ -1,181 +1,162 @@
-/* map.c: filch_map_array: one function over an array of inputs, on the public calls of futures.
+/* map.c: filch_map_array: one function over an array of inputs, on threads.
  *
- * Flow     the inputs are cut into contiguous parts, a few per worker; each part is one task that runs its
- *          inputs one by one, with an argument copy and a zeroed result as any task has.
- *          Where workers share no memory with the program, a part's inputs and results travel with its task.
- * Memory   tasks refer to the job and their part in the caller's frame, which waits for every one of them.
- * Not here: an iterator over results, filch_map (results.c). */
-#include "chunk.h"
-#include "error.h"
+ * Flow     a loop over the inputs (filch/parallel.h), split where a worker is hungry; each input runs with an argument copy and
+ *          a zeroed result, as any task does.
+ * State    job: constant, but for `failures`: a stack of inputs that failed, by CAS, each with a lower index than those below.
+ *          The top is the lowest so far, and what is pushed stays until the loop is over.
+ * Orders
+ *   R1 cas_acq_rel failures (note) -> R2 load_acquire failures (look, end): its index, below, outcome
+ * Memory   the caller's frame has the job; it waits for everything that refers to it.
+ * Not here: workers that share no memory with the program (map_packed.c); an iterator over results, filch_map (results.c). */
+#include "map.h"
+
+#include "base/atomics.h"
 #include "executor_ops.h"
-#include "future.h"
-#include "os/memory.h"
-#include "packed.h"
 #include "self.h"
-#include <filch/map.h>
+#include <filch/parallel.h>
 #include <stdio.h>
-#include <string.h>
 
-/* Parts per worker: enough that uneven inputs balance, few enough that a part's cost is small. */
-enum { PARTS_PER_WORKER = 16 };
+/* Bytes of an input's copy and result that are kept on the stack. */
+enum { SMALL_INPUT = 256 };
 
-struct job {
-    filch_task_fn *fn;
-    const char *args;
-    size_t arg_size;
-    char *results;
-    size_t result_size;
-};
-
-/* Some of the inputs, and the lowest one among them that failed. */
-struct part {
-    const struct job *job;
-    size_t begin, end;
-    filch_future *future;
-    bool is_packed; /* the task has the inputs themselves: packed.h */
-    size_t failed;
+struct failure {
+    struct failure *below;
+    size_t input;
     struct filch__input_outcome outcome;
 };
 
-/* What filch_map_array returns: the first code that is noted, and its text. */
-struct verdict {
-    int code;
-    char text[sizeof filch__thread.buffer];
+struct job {
+    const struct filch__map *map;
+    struct failure *failures;
+    size_t unnoted; /* the lowest input for whose failure there was no memory; SIZE_MAX: none */
 };
 
-static void note_outcome(struct part *part, size_t i, struct filch__input_outcome outcome) {
-    if (likely(outcome.code == 0 && outcome.text == NULL)) return;
-    if (outcome.code != 0 && part->outcome.code == 0) {
-        part->failed = i;
-        part->outcome = outcome;
-    } else {
-        filch__free(outcome.text);
+/* Failures ----------------------------------------------------------------------------------------- */
+
+static void note_unnoted(struct job *job, size_t input) {
+    size_t lowest = load_relaxed(&job->unnoted); /* relaxed: the number alone counts */
+    do {
+        if (input >= lowest) return;
+    } while (!cas_relaxed(&job->unnoted, &lowest, input)); /* relaxed: the number alone counts */
+}
+
+static cold void note_failure(struct job *job, size_t input, struct filch__input_outcome outcome) {
+    struct failure *lowest = load_acquire(&job->failures); /* R2 <- R1 */
+    struct failure *failure = filch__alloc(sizeof *failure);
+    if (failure == NULL) note_unnoted(job, input);
+    while (failure != NULL && (lowest == NULL || input < lowest->input)) {
+        *failure = (struct failure){lowest, input, outcome};
+        if (cas_acq_rel(&job->failures, &lowest, failure)) return; /* R1 -> R2 */
+    }
+    filch__free(failure);
+    filch__free(outcome.text);
+}
+
+/* The loop is over. The code of the lowest input that has failed, with its text; 0: none has. */
+static int describe(const struct job *job) {
+    const struct failure *lowest = load_acquire(&job->failures); /* R2 <- R1 */
+    size_t unnoted = load_relaxed(&job->unnoted);                /* relaxed: the loop is over */
+    if (unnoted != SIZE_MAX && (lowest == NULL || unnoted < lowest->input))
+        return filch__error(
+            FILCH_ENOMEM,
+            "filch_map_array: input %zu: there is no memory to run it, or to say how "
+            "it has failed",
+            unnoted);
+    return lowest == NULL ? 0 : filch__map_failed(lowest->input, &lowest->outcome);
+}
+
+static void forget(struct job *job) {
+    while (job->failures != NULL) {
+        struct failure *failure = job->failures;
+        job->failures = failure->below;
+        filch__free(failure->outcome.text);
+        filch__free(failure);
     }
 }
 
+/* The loop ----------------------------------------------------------------------------------------- */
+
 /* One input, with private copies. */
-static struct filch__input_outcome run_input(const struct job *job, size_t i, void *arg,
-                                             void *result) {
-    if (job->arg_size != 0) memcpy(arg, job->args + i * job->arg_size, job->arg_size);
-    struct filch__input_outcome outcome = filch__input_run(job->fn, arg, result, job->result_size);
-    if (outcome.code == 0 && job->result_size != 0)
-        memcpy(job->results + i * job->result_size, result, job->result_size);
+static struct filch__input_outcome run_input(const struct filch__map *map, size_t i,
+                                             char *scratch) {
+    void *arg = scratch, *result = scratch + filch__round_up(map->arg_size);
+    if (map->arg_size != 0) memcpy(arg, filch__map_arg(map, i), map->arg_size);
+    struct filch__input_outcome outcome = filch__input_run(map->fn, arg, result, map->result_size);
+    if (outcome.code == 0 && map->result_size != 0)
+        memcpy(filch__map_result(map, i), result, map->result_size);
     return outcome;
 }
 
-static int run_part(void *argument, void *result) {
-    struct part *part = *(struct part **)argument;
-    const struct job *job = part->job;
-    size_t arg_room = filch__round_up(job->arg_size);
-    char *scratch = filch__alloc(arg_room + filch__round_up(job->result_size) + FILCH__ALIGNMENT);
-    (void)result;
-    if (scratch == NULL) {
-        note_outcome(part, part->begin, (struct filch__input_outcome){NULL, FILCH_ENOMEM});
-        return 0;
-    }
+/* The child of a fork() in an input stops there: the others are the parent's. */
+static int run_inputs(struct job *job, int64_t begin, int64_t end, char *scratch) {
     uint32_t generation = filch__fork_now();
-    for (size_t i = part->begin; i < part->end; i++) {
-        struct filch__input_outcome outcome = run_input(job, i, scratch, scratch + arg_room);
-        if (unlikely(filch__fork_now() != generation)) return 0; /* the others are the parent's */
-        note_outcome(part, i, outcome);
+    for (int64_t i = begin; i < end; i++) {
+        struct filch__input_outcome outcome = run_input(job->map, (size_t)i, scratch);
+        if (unlikely(filch__fork_now() != generation)) return FILCH_EFORKED;
+        if (unlikely(outcome.code != 0))
+            note_failure(job, (size_t)i, outcome);
+        else if (unlikely(outcome.text != NULL))
+            filch__free(outcome.text);
     }
-    filch__free(scratch);
     return 0;
 }
 
-/* Parts for workers that share no memory with the program ------------------------------------------ */
-
-static int no_room(void) {
-    return filch__error_constant(FILCH_ENOMEM, "filch_map_array: no memory");
-}
-
-/* Submits a part as a task that has the inputs in its argument. */
-static int submit_packed(filch_executor *e, struct part *part) {
-    const struct job *job = part->job;
-    size_t n = part->end - part->begin;
-    filch_task task = FILCH_TASK_INIT;
-    struct filch__packed *packed =
-        filch__packed_bytes(job->arg_size, job->result_size, n, &task.arg_size)
-            ? filch__alloc(task.arg_size)
-            : NULL;
-    if (packed == NULL) return no_room();
-    *packed = (struct filch__packed){job->arg_size, job->result_size, n, NULL};
-    for (size_t i = 0; i < n && job->arg_size != 0; i++)
-        memcpy(filch__packed_arg(packed, i), job->args + (part->begin + i) * job->arg_size,
-               job->arg_size);
-    task.fn = job->fn;
-    task.arg = packed;
-    part->is_packed = true;
-    int rc = e->ops->submit_chunk(e, &task, &part->future);
-    filch__free(packed);
+static int run_chunk(int64_t begin, int64_t end, void *context) {
+    struct job *job = context;
+    _Alignas(max_align_t) char small[SMALL_INPUT];
+    size_t size = filch__round_up(job->map->arg_size) + filch__round_up(job->map->result_size);
+    if (likely(size <= sizeof small)) return run_inputs(job, begin, end, small);
+    char *large = filch__alloc(size);
+    if (large == NULL) {
+        note_unnoted(job, (size_t)begin);
+        return 0;
+    }
+    int rc = run_inputs(job, begin, end, large);
+    filch__free(large);
     return rc;
 }
 
-/* The results of a part that has ended well. 0, or a code with its text. */
-static int unpack(struct part *part) {
-    const struct job *job = part->job;
-    size_t n = part->end - part->begin, size;
-    const void *results = filch__future_view(part->future, &size);
-    for (size_t i = 0; i < n; i++) {
-        struct filch__input_outcome outcome;
-        if (!filch__packed_outcome(results, size, job->result_size, n, i, &outcome))
-            return filch__error_constant(
-                FILCH_EWORKER, "filch_map_array: a worker has given back what are no results");
-        note_outcome(part, part->begin + i, outcome);
-        if (outcome.code == 0 && job->result_size != 0)
-            memcpy(job->results + (part->begin + i) * job->result_size,
-                   filch__packed_value(results, job->result_size, n, i), job->result_size);
-    }
-    return 0;
+static int run_loop(filch_executor *e, struct job *job, int64_t n) {
+    int rc = filch_parallel_for(e, 0, n, 0, run_chunk, job);
+    if (rc == FILCH_ECANCELED && filch_cancel_requested())
+        return filch__error_constant(
+            rc, "filch_map_array: the task was asked to end before all inputs had started");
+    return rc;
+}
+
+/* The inputs are no part of the task that maps: what they say, or allocate, is not what it says. */
+static int run_apart(filch_executor *e, struct job *job, int64_t n) {
+    struct filch__self *self = filch__self();
+    struct filch__run *run = self == NULL ? NULL : self->run;
+    if (run == NULL) return run_loop(e, job, n);
+    char *text = run->text;
+    struct filch__outcome *block = run->block;
+    run->text = NULL;
+    run->block = NULL;
+    int rc = run_loop(e, job, n);
+    if (unlikely(filch__self() != self)) return rc; /* the child of a fork() */
+    filch__free(run->text);
+    filch__free(run->block);
+    run->text = text;
+    run->block = block;
+    return rc;
+}
+
+static int map_on_threads(filch_executor *e, const struct filch__map *map, size_t n) {
+    struct job job = {map, NULL, SIZE_MAX};
+    uint32_t generation = filch__fork_now();
+    int rc = run_apart(e, &job, (int64_t)n);
+    if (unlikely(filch__fork_now() != generation)) return rc;
+    int failed = describe(&job);
+    forget(&job);
+    return failed != 0 ? failed : rc;
 }
 
 /* -------------------------------------------------------------------------------------------------- */
 
-/* Notes what the last call has failed with. The text must be copied: a worker that waits for a part may
- * run others, and what fails there has texts of its own. */
-static void note_error(struct verdict *verdict, int code) {
-    if (verdict->code != 0) return;
-    verdict->code = code;
-    snprintf(verdict->text, sizeof verdict->text, "%s", filch_last_error());
-}
-
-static int describe(const struct part *part) {
-    const struct filch__input_outcome *o = &part->outcome;
-    return filch__error(o->code, "filch_map_array: input %zu: %s", part->failed,
-                        o->text != NULL ? o->text : filch_error_text(o->code));
-}
-
-/* Waits for the parts; the verdict is that of the lowest input that failed. */
-static void gather(struct part *parts, size_t count, struct verdict *verdict) {
-    for (size_t p = 0; p < count; p++) {
-        int rc = filch__future_conclude(parts[p].future);
-        if (rc == 0 && parts[p].is_packed) rc = unpack(&parts[p]);
-        if (rc == 0 && parts[p].outcome.code != 0) rc = describe(&parts[p]);
-        if (rc != 0) note_error(verdict, rc);
-        filch__free(parts[p].outcome.text);
-        filch_future_release(parts[p].future);
-    }
-}
-
-/* Submits the inputs in `count` parts, whose sizes differ by at most one. Returns how many parts were
- * submitted; if they are less, the verdict says why. */
-static size_t submit_parts(filch_executor *e, const struct job *job, size_t n, struct part *parts,
-                           size_t count, struct verdict *verdict) {
-    size_t begin = 0;
-    for (size_t p = 0; p < count; p++) {
-        struct part *part = &parts[p];
-        size_t end = begin + n / count + (p < n % count);
-        *part = (struct part){.job = job, .begin = begin, .end = end};
-        int rc = e->ops->submit_chunk != NULL
-                     ? submit_packed(e, part)
-                     : filch_submit(e, run_part, &part, sizeof part, 0, &part->future);
-        if (rc != 0) {
-            note_error(verdict, rc);
-            return p;
-        }
-        begin = end;
-    }
-    return count;
+int filch__map_failed(size_t input, const struct filch__input_outcome *outcome) {
+    return filch__error(outcome->code, "filch_map_array: input %zu: %s", input,
+                        outcome->text != NULL ? outcome->text : filch_error_text(outcome->code));
 }
 
 static int check(filch_task_fn *fn, const void *args, size_t arg_size, size_t n,
@@ -190,7 +171,7 @@ static int check(filch_task_fn *fn, const void *args, size_t arg_size, size_t n,
                                      "filch_map_array: the place for results is NULL");
     if (__builtin_mul_overflow(arg_size, n, &bytes) ||
         __builtin_mul_overflow(result_size, n, &bytes) || arg_size > SIZE_MAX / 4 ||
-        result_size > SIZE_MAX / 4)
+        result_size > SIZE_MAX / 4 || n > INT64_MAX)
         return filch__error(FILCH_ETOOBIG,
                             "filch_map_array: %zu inputs of %zu and %zu bytes overflow", n,
                             arg_size, result_size);
@@ -206,15 +187,7 @@ int filch_map_array(filch_executor *e, filch_task_fn *fn, const void *args, size
     if (e == NULL) return FILCH_ENOMEM;
     rc = filch__executor_check(e, "filch_map_array");
     if (rc != 0) return rc;
-    struct job job = {fn, args, arg_size, results, result_size};
-    struct verdict failed = {0, ""}, refused = {0, ""};
-    size_t count = (size_t)e->ops->max_workers(e) * PARTS_PER_WORKER;
-    if (count > n) count = n;
-    struct part *parts = filch__alloc(count * sizeof *parts);
-    if (parts == NULL) return filch__error_constant(FILCH_ENOMEM, "filch_map_array: no memory");
-    gather(parts, submit_parts(e, &job, n, parts, count, &refused), &failed);
-    filch__free(parts);
-    /* What was refused comes after all that was not. */
-    if (failed.code == 0) failed = refused;
-    return failed.code == 0 ? 0 : filch__error(failed.code, "%s", failed.text);
+    const struct filch__map map = {fn, args, arg_size, results, result_size};
+    return e->ops->submit_chunk == NULL ? map_on_threads(e, &map, n)
+                                        : filch__map_packed(e, &map, n);
 }

@@ -2,7 +2,7 @@
  *
  * chunk.h, for workers that share no memory with the program: the argument has all inputs in it, and the result all of theirs.
  *
- * Flow     inputs.c, map.c fill an argument in and submit it with ops->submit_chunk, which names the user's function; the worker
+ * Flow     inputs.c, map_packed.c fill an argument in and submit it with ops->submit_chunk, which names the user's function; the worker
  *          calls filch__packed_run; who reads copies what it reads and checks the copy, since a worker may have written anything,
  *         and may still write.
  * State    argument: the head, then each input, at multiples of 16. result (of filch_result_alloc): a struct filch__packed_end

@@ -134,10 +134,16 @@ FILCH_API int filch_results_destroy(filch_results *it);
  * results      n * result_size bytes; results[i] is written if input i succeeded, and left as it was
  *              otherwise; NULL only if n or result_size is 0
  * Returns      0 if every input succeeded, else the code of the lowest index that failed, and its text
- *              as filch_last_error(); FILCH_EINVAL; FILCH_ETOOBIG; FILCH_EFORKED; and, if no input failed, what filch_submit
- *              returned if inputs could not be submitted (those that could are finished first).
+ *              as filch_last_error(); FILCH_EINVAL; FILCH_ETOOBIG; FILCH_EFORKED; FILCH_ENOMEM (an input could
+ *              not be run, or its failure not be noted; the text has its index); and, if no input failed, what
+ *              filch_submit returned if inputs could not be submitted (those that could are finished first),
+ *              and FILCH_ECANCELED: a shutdown cancelled inputs, or the calling task was asked to end, before
+ *              they started.
  * Ownership: args and results stay the caller's and are not used after the return.
- * Threads: any; in a task, the worker takes part. Progress: blocking. Since: 0.1. */
+ * Threads: any; in a task, the worker takes part. Progress: blocking. Since: 0.1.
+ *
+ * On threads it is a loop as filch_parallel_for is, with grain 0: inputs are given to workers one by one if they take long, many
+ * at once if they are short. On processes they travel in 16 parts per worker. */
 FILCH_API int filch_map_array(filch_executor *executor, filch_task_fn *fn, const void *args,
                               size_t arg_size, size_t n, void *results, size_t result_size);
 

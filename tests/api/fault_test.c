@@ -456,3 +456,35 @@ Test(fault, no_memory_for_the_cause_of_a_break) {
     filch__fault_clear();
     filch_future_release(f);
 }
+
+/* Maps two inputs, the second of which fails when there is no memory; or one that needs memory to run. */
+static int fail_and_take_memory(void *arg, void *result) {
+    (void)result;
+    if (*(int *)arg != 1) return 0;
+    filch__fault_plan(FAULT_ALLOC, 0, true);
+    return 5;
+}
+static int map_without_memory(void *arg, void *result) {
+    static char large[2][4096];
+    int args[2] = {0, 1}, rc;
+    (void)result;
+    filch_executor *e = filch_current_executor();
+    if (*(bool *)arg) {
+        filch__fault_plan(FAULT_ALLOC, 0, true);
+        rc = filch_map_array(e, do_nothing, large, sizeof large[0], 2, NULL, 0);
+    } else {
+        rc = filch_map_array(e, fail_and_take_memory, args, sizeof args[0], 2, NULL, 0);
+    }
+    filch__fault_clear();
+    if (strstr(filch_last_error(), *(bool *)arg ? "input 0" : "input 1") == NULL) return 1;
+    return rc;
+}
+
+Test(fault, an_input_whose_failure_cannot_be_noted_is_named) {
+    filch_executor *e = executor_of(1);
+    for (int large = 0; large < 2; large++) {
+        bool arg = large != 0;
+        cr_assert_eq(finish(submit_to(e, map_without_memory, &arg, sizeof arg, 0)), FILCH_ENOMEM);
+    }
+    ok(filch_executor_destroy(e));
+}

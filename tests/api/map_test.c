@@ -139,42 +139,6 @@ Test(map, error_of_the_lowest_input_and_all_others_run) {
     }
 }
 
-/* The first input of a map holds the only worker, and fails; meanwhile the others are cancelled. */
-struct first_fails {
-    filch_executor *executor;
-    struct gate gate;
-    int rc;
-    char text[256];
-};
-static int fail_behind_gate(void *arg, void *result) {
-    struct gate *gate = *(struct gate **)arg;
-    (void)result;
-    flag_raise(&gate->reached);
-    flag_wait(&gate->open);
-    return filch_fail(5, "the first of all");
-}
-static void map_behind_gate(void *context) {
-    struct first_fails *t = context;
-    struct gate *args[64];
-    for (int i = 0; i < 64; i++) args[i] = &t->gate;
-    t->rc = filch_map_array(t->executor, fail_behind_gate, args, sizeof args[0], 64, NULL, 0);
-    strncpy(t->text, filch_last_error(), sizeof t->text - 1);
-}
-
-Test(map, text_of_the_lowest_input_stays_when_later_ones_are_cancelled) {
-    struct first_fails t = {executor_of(1), {0, 0}, 0, {0}};
-    pthread_t thread = thread_start(map_behind_gate, &t);
-    while (stats_of(t.executor).submitted != 16) sched_yield();
-    flag_wait(&t.gate.reached);
-    ok(filch_executor_shutdown(t.executor, FILCH_CANCEL_PENDING));
-    flag_raise(&t.gate.open);
-    thread_finish(thread);
-    cr_assert_eq(stats_of(t.executor).cancelled, 15);
-    cr_assert_eq(t.rc, 5);
-    cr_assert_not_null(strstr(t.text, "input 0: the first of all"), "%s", t.text);
-    ok(filch_executor_destroy(t.executor));
-}
-
 static int slow_count(void *arg, void *result) {
     (void)arg;
     sched_yield();
@@ -195,53 +159,6 @@ Test(map, blocks_until_every_input_has_run) {
         cr_assert_eq(runs, N);
         ok(filch_executor_destroy(e));
     }
-}
-
-/* Some parts cannot be submitted: those that could are run, and the code is the refusal's, or that of an
- * input that failed, which stands before. */
-static int succeed_or_fail(void *arg, void *result) {
-    int i = *(int *)arg;
-    *(int *)result = i;
-    add(&runs, 1);
-    return i == -1 ? filch_fail(4, "an input, not the submit") : 0;
-}
-/* Shuts the executor down in the middle of the submit that is the last one allowed. */
-struct few_submits {
-    filch_executor *executor;
-    int allowed;
-};
-static void shut_down_after_few(void *context) {
-    struct few_submits *few = context;
-    if (--few->allowed == 0) filch_executor_shutdown(few->executor, 0);
-}
-static int map_with_few_submits(int allowed, int first, int *results) {
-    struct few_submits few = {executor_of(1), allowed};
-    int args[64];
-    for (int i = 0; i < 64; i++) args[i] = i, results[i] = -2;
-    args[0] = first;
-    runs = 0;
-    point_call("submit.injected", shut_down_after_few, &few);
-    int rc =
-        filch_map_array(few.executor, succeed_or_fail, args, sizeof(int), 64, results, sizeof(int));
-    point_call("submit.injected", NULL, NULL);
-    ok(filch_executor_destroy(few.executor));
-    return rc;
-}
-
-Test(map, refused_in_the_middle_runs_what_was_accepted) {
-    /* 16 parts, of 4 inputs each. */
-    for (int first = -1; first < 1; first++)
-        for (int allowed = 2; allowed < 16; allowed++) {
-            int results[64], written = 0;
-            int rc = map_with_few_submits(allowed, first, results);
-            cr_assert_eq(rc, first == -1 ? 4 : FILCH_ESHUTDOWN);
-            cr_assert_not_null(
-                strstr(filch_last_error(), first == -1 ? "input 0: an input" : "shut"), "%s",
-                filch_last_error());
-            for (int i = 0; i < 64; i++) written += results[i] == i;
-            cr_assert_eq(written, runs + first);
-            cr_assert(runs == 4 * allowed || runs == 4 * allowed - 4, "%d", runs);
-        }
 }
 
 static int return_code(void *arg, void *result) {
@@ -378,4 +295,102 @@ Test(map, with_the_stack_used_up_runs_nothing_after_its_return) {
     ok(filch_executor_destroy(e));
     cr_assert_eq(late_runs, 0);
     cr_assert(rc == FILCH_EAGAIN || rc == FILCH_ECANCELED || (rc == 0 && runs == 64), "%d", rc);
+}
+
+/* Inputs are tasks of their own ------------------------------------------------------------------ */
+
+/* Input 0 is over when all the others have run: none of them waits behind it. */
+static int wait_for_others(void *arg, void *result) {
+    (void)result;
+    add(&runs, 1);
+    while (*(int *)arg == 0 && read_int(&runs) != 64) sched_yield();
+    return 0;
+}
+
+Test(map, no_input_waits_behind_one_that_takes_long) {
+    filch_executor *e = executor_of(2);
+    int args[64];
+    for (int i = 0; i < 64; i++) args[i] = i;
+    for (int round = 0; round < 100; round++) {
+        runs = 0;
+        ok(filch_map_array(e, wait_for_others, args, sizeof(int), 64, NULL, 0));
+    }
+    ok(filch_executor_destroy(e));
+}
+
+static int say_and_allocate(void *arg, void *result) {
+    char *own = filch_result_alloc(100);
+    (void)result;
+    if (own == NULL) return 1;
+    memset(own, 1, 100);
+    return *(int *)arg == 0 ? 0 : filch_fail(*(int *)arg, "the input's");
+}
+static int map_beside_own_result(void *arg, void *result) {
+    int args[20];
+    char *own = filch_result_alloc(4);
+    int rc = filch_fail(7, "the task's");
+    (void)result;
+    memcpy(own, "own", 4);
+    for (int i = 0; i < 20; i++) args[i] = i % 4;
+    if (filch_map_array(filch_current_executor(), say_and_allocate, args, sizeof(int), 20, NULL,
+                        0) != 1)
+        return 1;
+    return *(bool *)arg ? rc : 0;
+}
+
+/* What an input says, or allocates, does not become what the task says that maps. */
+Test(map, inputs_leave_alone_what_the_task_has_said) {
+    filch_executor *e = executor_of(2);
+    for (int fails = 0; fails < 2; fails++) {
+        bool arg = fails != 0;
+        filch_future *f = submit_to(e, map_beside_own_result, &arg, sizeof arg, 0);
+        const void *data = NULL;
+        size_t size = 0;
+        int rc = filch_future_result(f, NULL, FILCH_FOREVER);
+        cr_assert_eq(rc, arg ? 7 : 0);
+        if (arg)
+            cr_assert_not_null(strstr(filch_last_error(), "the task's"), "%s", filch_last_error());
+        else
+            ok(filch_future_result_view(f, &data, &size));
+        if (!arg) cr_assert(size == 4 && memcmp(data, "own", 4) == 0, "%zu", size);
+        filch_future_release(f);
+    }
+    ok(filch_executor_destroy(e));
+}
+
+struct asked {
+    filch_future *self;
+    struct gate gate;
+};
+static int note_and_stay(void *arg, void *result) {
+    struct asked *asked = *(struct asked **)arg;
+    (void)result;
+    if (add(&runs, 1) == 1) {
+        flag_raise(&asked->gate.reached);
+        flag_wait(&asked->gate.open);
+    }
+    return 0;
+}
+static int map_until_asked(void *arg, void *result) {
+    struct asked *args[64];
+    (void)result;
+    for (int i = 0; i < 64; i++) args[i] = *(struct asked **)arg;
+    return filch_map_array(filch_current_executor(), note_and_stay, args, sizeof args[0], 64, NULL,
+                           0);
+}
+
+/* A task that is asked to end starts no more of its inputs. */
+Test(map, of_a_task_that_is_asked_to_end_ends) {
+    filch_executor *e = executor_of(1);
+    struct asked asked = {NULL, {0, 0}}, *arg = &asked;
+    runs = 0;
+    filch_future *f = submit_to(e, map_until_asked, &arg, sizeof arg, 0);
+    flag_wait(&asked.gate.reached);
+    (void)filch_future_request_cancel(f);
+    flag_raise(&asked.gate.open);
+    int rc = filch_future_result(f, NULL, FILCH_FOREVER);
+    cr_assert_eq(rc, FILCH_ECANCELED);
+    cr_assert_eq(runs, 1);
+    filch_future_release(f);
+    ok(filch_executor_destroy(e));
 }
