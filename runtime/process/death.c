@@ -161,6 +161,28 @@ static void kill_all(struct filch__processes *p) {
     }
 }
 
+/* Is one of its claims neither what the desk has written there nor what it, or who cancels, could make of it? */
+static bool is_spoilt(struct filch__processes *p, const struct filch__seat *s) {
+    for (uint64_t used = ~s->free_tickets; used != 0; used &= used - 1) {
+        uint32_t ticket = (uint32_t)__builtin_ctzll(used);
+        const struct filch__posting *posting = &s->postings[ticket];
+        if (posting->future == NULL) continue;
+        enum filch__claim claim = filch__claim_state(s->channel, ticket, posting->generation);
+        if (claim == CLAIM_FREE ||
+            (claim == CLAIM_REVOKED && !filch__posting_is_cancelled(p, posting->future)))
+            return true;
+    }
+    return false;
+}
+
+static void kill_spoilt(struct filch__processes *p) {
+    for (uint32_t i = 0; i < p->seats_used; i++) {
+        struct filch__seat *s = &p->seats[i];
+        if (s->life != SEAT_VACANT && s->life != SEAT_DOOMED && is_spoilt(p, s))
+            filch__hire_kill(p, s, filch__text("because it has written what cannot be"));
+    }
+}
+
 static struct filch__seat *seat_of(struct filch__processes *p, const struct filch__packet *packet) {
     struct filch__seat *s = packet->slot < p->seats_used ? &p->seats[packet->slot] : NULL;
     return s == NULL || s->life == SEAT_VACANT || s->number != packet->life ? NULL : s;
@@ -172,6 +194,7 @@ void filch__death_notice(struct filch__processes *p, const struct filch__packet 
     if (packet->kind == NOTICE_ZYGOTE_GONE) lose_zygote(p, packet, ended);
     if (packet->kind == NOTICE_ZYGOTE_SERVES) p->zygote = ZYGOTE_SERVES;
     if (packet->kind == NOTICE_KILL_ALL) kill_all(p);
+    if (packet->kind == NOTICE_SPOILT) kill_spoilt(p);
     if ((s = seat_of(p, packet)) == NULL) return;
     switch (packet->kind) {
     case PACKET_STARTED: s->pid = packet->pid; return;

@@ -52,7 +52,7 @@ void filch__nested_skip(struct filch__server *s, const struct filch__aside *end)
             at = &a->next;
             continue;
         }
-        *at = a->next;
+        (void)filch__server_unkeep(s, at);
         filch__work_skip(s, task);
         filch__free(a);
     }
@@ -68,7 +68,7 @@ static bool handle_aside(struct filch__server *s) {
         filch__nested_skip(s, a);
     }
     for (at = &s->aside; *at != a;) at = &(*at)->next;
-    *at = a->next;
+    (void)filch__server_unkeep(s, at);
     if (a->head.kind != MESSAGE_AWAIT_OK) handle(s, &a->head, false);
     filch__free(a);
     return true;

@@ -120,7 +120,8 @@ enum {
     NOTICE_ZYGOTE_GONE = 1000, /* `text`: what is known of why */
     NOTICE_ZYGOTE_SERVES,
     NOTICE_KILL_ALL,
-    NOTICE_KILL_LATER
+    NOTICE_KILL_LATER,
+    NOTICE_SPOILT /* a claim says what cannot be */
 };
 
 /* README.md, Z1 to Z5. */

@@ -196,13 +196,12 @@ void filch__server_learn(struct filch__server *s, const struct filch__message *m
 }
 
 void filch__server_keep(struct filch__server *s, const struct filch__message *message) {
-    struct filch__aside **end = &s->aside;
     struct filch__aside *a = filch__alloc(offsetof(struct filch__aside, head) + message->size);
     if (a == NULL) no_memory();
     a->next = NULL;
     memcpy(&a->head, message, message->size);
-    while (*end != NULL) end = &(*end)->next;
-    *end = a;
+    *s->aside_end = a;
+    s->aside_end = &a->next;
     filch__channel_consume_down(&s->channel);
 }
 
@@ -242,8 +241,7 @@ static void handle(struct filch__server *s, const struct filch__message *m, bool
 }
 
 static void handle_aside(struct filch__server *s) {
-    struct filch__aside *a = s->aside;
-    s->aside = a->next;
+    struct filch__aside *a = filch__server_unkeep(s, &s->aside);
     handle(s, &a->head, false);
     filch__free(a);
 }
@@ -324,6 +322,7 @@ static void set_floor(struct filch__server *s) {
 _Noreturn void filch__serve(uint32_t slot, const int *fds, const struct filch__setup *setup) {
     struct filch__server *s = &server;
     s->setup = setup;
+    s->aside_end = &s->aside;
     s->self.index = (int)slot;
     s->pid = filch__process_id();
     s->zygote = filch__process_parent();

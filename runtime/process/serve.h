@@ -64,8 +64,8 @@ struct filch__server {
     int manager_bell, attendant_bell;
     struct filch__known *known;
     uint32_t known_count, known_room;
-    char *room; /* for a job's bytes; NULL while it is in use */
-    struct filch__aside *aside;
+    char *room;                              /* for a job's bytes; NULL while it is in use */
+    struct filch__aside *aside, **aside_end; /* the last one's `next` */
     struct filch__owed *owed;
     struct filch__nested *nested;
     struct filch__job *job; /* the one on top of the stack, or NULL */
@@ -90,6 +90,14 @@ void filch__server_send(struct filch__server *s, enum filch__message_kind kind,
                         const void *beside);
 /* Takes a message from the ring and puts it aside. */
 void filch__server_keep(struct filch__server *s, const struct filch__message *message);
+/* The one at *at is aside no more, and the caller's. */
+static inline struct filch__aside *filch__server_unkeep(struct filch__server *s,
+                                                        struct filch__aside **at) {
+    struct filch__aside *a = *at;
+    *at = a->next;
+    if (s->aside_end == &a->next) s->aside_end = at;
+    return a;
+}
 /* Takes the name of a function. */
 void filch__server_learn(struct filch__server *s, const struct filch__message *message,
                          bool in_ring);

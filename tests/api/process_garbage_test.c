@@ -174,6 +174,40 @@ Test(process_garbage, under_load) {
     check_census(&before);
 }
 
+struct spoiler {
+    struct garble garble;
+    struct stay stay;
+};
+static int spoil_and_stay(void *arg, void *result) {
+    const struct spoiler *spoiler = arg;
+    (void)result;
+    shared_add(spoiler->stay.pid, 1);
+    shared_wait(spoiler->stay.open, 1);
+    if (garble_all(&spoiler->garble) == 0) return 1;
+    shared_add(spoiler->stay.open, 1);
+    for (;;) pause();
+}
+/* R-PROC-30: nor does it keep a cancel of what stands behind the task that spoils it, and goes on. */
+Test(process_garbage, what_is_posted_to_it_can_be_cancelled) {
+    static const enum pattern patterns[] = {CLAIMS, ZEROES, ONES};
+    for (size_t i = 0; i < sizeof patterns / sizeof patterns[0]; i++) {
+        filch_executor *e = processes_of(1);
+        struct spoiler spoiler = {{1, LINGERS, patterns[i], shared_alloc(sizeof(int))}, new_stay()};
+        spoiler.garble.spared = spoiler.stay.open;
+        filch_future *bad = submit_to(e, spoil_and_stay, &spoiler, sizeof spoiler, 0);
+        shared_wait(spoiler.stay.pid, 1);
+        filch_future *behind = submit_good(e, 0);
+        shared_add(spoiler.stay.open, 1);
+        shared_wait(spoiler.stay.open, 2);
+        bool cancelled = filch_future_cancel(behind);
+        ok(filch_executor_kill_workers(e));
+        cr_assert_eq(finish(bad), FILCH_EWORKER, "%s", filch_last_error());
+        int rc = finish(behind);
+        cr_assert(cancelled ? rc == FILCH_ECANCELED : rc == 0 || rc == FILCH_EWORKER, "%d", rc);
+        ok(filch_executor_destroy(e));
+    }
+}
+
 /* A start that is said to have failed --------------------------------------------------------------------- */
 
 static bool is_ready_message(const uint64_t *word) {
