@@ -311,9 +311,16 @@ static void set_up(struct filch__server *s, const int *fds) {
     filch__fd_close(fds[START_COMMON]);
 }
 
+/* Where the stack ends; 0: not known. Asked once: glibc reads all mappings of the process for that. */
+static size_t stack_low;
+
+void filch__serve_prepare(void) {
+    stack_low = filch__thread_stack_low();
+}
+
 /* A quarter of the stack, and no more than is plenty, is kept for the task that is on top of all others. */
 static void set_floor(struct filch__server *s) {
-    size_t low = filch__thread_stack_low(), room;
+    size_t low = stack_low, room;
     if (low == 0) return;
     room = ((size_t)(uintptr_t)__builtin_frame_address(0) - low) / 4;
     s->stack_floor = low + (room < STACK_RESERVE ? room : STACK_RESERVE);

@@ -74,6 +74,8 @@ struct filch__server {
     uintptr_t stack_floor; /* below it no task is run on top */
 };
 
+/* In the zygote, after preload: what is the same in all its workers. */
+void filch__serve_prepare(void);
 /* The rest of the worker's life. `fds`: START_FDS descriptors. */
 _Noreturn void filch__serve(uint32_t slot, const int *fds, const struct filch__setup *setup);
 

@@ -251,6 +251,7 @@ static _Noreturn void live(void) {
         fail(FILCH_ENOMEM, "there is no descriptor to watch the program with");
     }
     run_preload(zygote.setup);
+    filch__serve_prepare();
     filch__streams_flush();
     zygote.ended = filch__children_watch();
     if (zygote.ended < 0) fail(FILCH_ENOMEM, "there is no descriptor to watch workers with");
