@@ -8,6 +8,7 @@
 #include "os/clock.h"
 #include "os/memory.h"
 #include "process/family.h"
+#include "process/letters.h"
 #include "process/post.h"
 
 /* Nanoseconds until the next try where nothing says when: 10 ms. */
@@ -179,7 +180,7 @@ void filch__dispatch(struct filch__processes *p, struct filch__ended *ended) {
 void filch__dispatch_publish(struct filch__processes *p) {
     for (uint32_t i = 0; i < p->seats_used; i++) {
         struct filch__seat *s = &p->seats[i];
-        if (unlikely(s->later != NULL && s->channel != NULL)) filch__family_flush(s);
+        if (unlikely(s->later != NULL && s->channel != NULL)) filch__letters_flush(s);
         if (!s->begun || s->channel == NULL) continue;
         s->begun = false;
         /* relaxed: a statistic */

@@ -1,80 +1,20 @@
-/* process/family.c: children: tasks that tasks of a worker have submitted, and the waits of tasks (nested.h is the worker's
+/* process/family.c: children: tasks that tasks of a worker have submitted, and what is asked of them (nested.h is the worker's
  * side).
  *
  * Flow     collect.c -> SUBMIT: a future of the program, which goes through the queue like any other; its end goes back as CHILD_DONE.
- *          AWAIT: what is posted to that worker comes back, another worker may take its place, and the awaited child, if it
- *          has not started, is posted on top of the task that waits. AWAKE: the place is taken again.
  * Keeps    1. The futures of children are known to the desk alone, but while a drain has taken them from the queue.
- * Memory   a child is freed with its end. Answers that the ring has no room for are kept in order. */
+ * Memory   a child is freed with its end.
+ * Not here: waits for children (family_wait.c). */
 #include "process/family.h"
 
 #include "base/copy.h"
 #include "error.h"
-#include "os/clock.h"
 #include "os/memory.h"
-#include "process/post.h"
+#include "process/letters.h"
 #include <string.h>
 
-/* Children of a worker at most, as in nested.c; waits inside each other up to which others are run on top. */
-enum { PLACES_MOST = 1 << 24, HELP_DEPTH = 32 };
-
-/* Nanoseconds until the next look whether a full ring has room: 10 ms. */
-#define RETRY 10000000
-
-/* Downwards ---------------------------------------------------------------------------------------- */
-
-struct filch__later {
-    struct filch__later *next;
-    size_t size;
-    _Alignas(16) struct filch__message head;
-};
-
-void filch__family_flush(struct filch__seat *s) {
-    struct filch__later *later;
-    while ((later = s->later) != NULL) {
-        struct filch__message *m = filch__channel_begin_down(
-            s->channel, (enum filch__message_kind)later->head.kind, later->size);
-        if (m == NULL) return;
-        memcpy(m + 1, &later->head + 1, later->size - sizeof *m);
-        s->begun = true;
-        s->later = later->next;
-        filch__free(later);
-    }
-}
-
-/* Room for a message, now or later; the rest is zero. NULL: no memory. */
-static void *begin(struct filch__seat *s, enum filch__message_kind kind, size_t size) {
-    size = filch__message_round(size);
-    struct filch__message *m =
-        s->later == NULL ? filch__channel_begin_down(s->channel, kind, size) : NULL;
-    if (m != NULL) {
-        memset(m + 1, 0, size - sizeof *m);
-        s->begun = true;
-        return m;
-    }
-    struct filch__later *later = filch__alloc_zeroed(sizeof *later + size), **end = &s->later;
-    if (later == NULL) return NULL;
-    later->size = size;
-    later->head.kind = (uint32_t)kind;
-    while (*end != NULL) end = &(*end)->next;
-    *end = later;
-    return &later->head;
-}
-
-/* A worker that is not told waits for ever: without memory for that it is killed. */
-static void *begin_or_kill(struct filch__processes *p, struct filch__seat *s,
-                           enum filch__message_kind kind, size_t size) {
-    void *m = begin(s, kind, size);
-    if (m == NULL) filch__hire_kill(p, s, filch__text("because there was no memory to answer it"));
-    return m;
-}
-
-static void answer(struct filch__processes *p, struct filch__seat *s, uint64_t number, int code) {
-    struct filch__message_child *m = begin_or_kill(p, s, MESSAGE_CHILD_SAID, sizeof *m);
-    if (m == NULL) return;
-    m->child = number;
-    m->code = code;
-}
+/* Children of a worker at most, as in nested.c. */
+enum { PLACES_MOST = 1 << 24 };
 
 /* The table ---------------------------------------------------------------------------------------- */
 
@@ -82,7 +22,7 @@ static struct filch__child **place_of(struct filch__seat *s, uint64_t number) {
     uint64_t place = number % PLACES_MOST;
     return place < s->children_room ? &s->children[place] : NULL;
 }
-static struct filch__child *find_child(struct filch__seat *s, uint64_t number) {
+struct filch__child *filch__family_find(struct filch__seat *s, uint64_t number) {
     struct filch__child **place = place_of(s, number);
     return place == NULL || *place == NULL || (*place)->number != number ? NULL : *place;
 }
@@ -112,19 +52,13 @@ static void orphan(struct filch__child *c) {
     filch__future_drop(f);
 }
 
-void filch__family_forget(struct filch__processes *p, struct filch__seat *s) {
-    struct filch__later *later;
+void filch__family_forget(struct filch__seat *s) {
     for (uint32_t i = 0; i < s->children_room; i++)
         if (s->children[i] != NULL) orphan(s->children[i]);
     filch__free(s->children);
     s->children = NULL;
     s->children_room = 0;
     s->waits = s->on_top = 0;
-    while ((later = s->later) != NULL) {
-        s->later = later->next;
-        filch__free(later);
-    }
-    (void)p;
 }
 
 /* SUBMIT ------------------------------------------------------------------------------------------- */
@@ -265,8 +199,9 @@ static void tell_end(struct filch__processes *p, const struct filch__child *c, f
         r.value = r.beside = (struct filch__bytes){0};
     }
     size_t fixed = filch__message_round(sizeof r);
-    char *m = begin_or_kill(p, s, MESSAGE_CHILD_DONE,
-                            fixed + in_line(&r.value) + in_line(&r.text) + in_line(&r.beside));
+    char *m =
+        filch__letters_begin(p, s, MESSAGE_CHILD_DONE,
+                             fixed + in_line(&r.value) + in_line(&r.text) + in_line(&r.beside));
     if (m == NULL) return;
     memcpy(m + sizeof r.head, (char *)&r + sizeof r.head, sizeof r - sizeof r.head);
     put(put(put(m + fixed, value, &r.value), text, &r.text), result, &r.beside);
@@ -295,8 +230,7 @@ static struct filch__seat *seat_of(struct filch__processes *p, filch_future *f) 
     return runner < 0 ? NULL : &p->seats[runner];
 }
 
-/* Takes it from the queue, or from the worker to which it is posted, for good. False: it has started. */
-static bool win(struct filch__processes *p, filch_future *f) {
+bool filch__family_win(struct filch__processes *p, filch_future *f) {
     struct filch__seat *at = seat_of(p, f);
     if (state_life(state_look(&f->state)) != LIFE_PENDING) return false;
     if (at == NULL) {
@@ -327,7 +261,7 @@ static bool is_given_up(struct filch__processes *p, filch_future *f) {
 
 static int cancel(struct filch__processes *p, struct filch__child *c) {
     filch_future *f = c->future;
-    if (!win(p, f)) {
+    if (!filch__family_win(p, f)) {
         if (!is_given_up(p, f)) return FILCH_ESTATE;
         orphan(c); /* the worker knows; its end here is still to come */
         return 0;
@@ -359,7 +293,7 @@ static bool has_started(struct filch__processes *p, filch_future *f) {
 
 static int call(struct filch__processes *p, struct filch__seat *s,
                 const struct filch__message_child *m) {
-    struct filch__child *c = find_child(s, m->child);
+    struct filch__child *c = filch__family_find(s, m->child);
     if (c == NULL) return FILCH_ESTATE; /* its end is on the way */
     if (m->flags == CHILD_LOOK) return has_started(p, c->future) ? FILCH_ESTATE : 0;
     int code = cancel(p, c);
@@ -367,96 +301,13 @@ static int call(struct filch__processes *p, struct filch__seat *s,
     return code;
 }
 
-/* AWAIT, AWAKE ------------------------------------------------------------------------------------- */
+/* Messages ----------------------------------------------------------------------------------------- */
 
-/* Posts it on top of the task that waits there. 0, or why not. */
-static int post_on_top(struct filch__processes *p, struct filch__seat *s, filch_future *f) {
-    struct filch__child *c = filch__future_rare(f)->child;
-    if (s->free_tickets == 0) return FILCH_EAGAIN;
-    struct filch__posted how =
-        filch__post_with(p, s, f, TASK_ON_TOP, c->seat == s ? (uint32_t)c->number : 0);
-    if (how.code == 0) s->on_top++;
-    filch__free(how.text);
-    return how.code;
-}
-
-static void await_child(struct filch__processes *p, struct filch__seat *s, struct filch__child *c) {
-    filch_future *f = c->future;
-    if (!win(p, f)) return;
-    int code = post_on_top(p, s, f);
-    if (code == 0) return;
-    filch__line_push_front(&p->queue, &f->link);
-    if (code == POST_FULL)
-        filch__manager_timer(p, filch__deadline(RETRY)); /* nothing says that there is room again */
-    else
-        c->own_wait = 0;
-}
-
-/* Of the wait that is about to be the innermost. */
-static void set_closed(struct filch__seat *s, bool closed) {
-    uint64_t bit = UINT64_C(1) << s->waits % 64;
-    s->closed[s->waits / 64] = (s->closed[s->waits / 64] & ~bit) | (closed ? bit : 0);
-}
-
-/* May tasks that the innermost wait is not for run on top of it? */
-static bool is_open(const struct filch__seat *s) {
-    uint32_t wait = s->waits - 1;
-    return (s->closed[wait / 64] >> wait % 64 & 1) == 0;
-}
-
-static void begin_wait(struct filch__processes *p, struct filch__seat *s,
-                       const struct filch__message_child *m) {
-    struct filch__child *c = m->child == 0 ? NULL : find_child(s, m->child);
-    set_closed(s, (m->flags & (AWAIT_ISOLATED | AWAIT_LOW)) != 0);
-    s->waits++;
-    filch__dispatch_take_back(p, s, CHANNEL_TICKETS);
-    if (begin_or_kill(p, s, MESSAGE_AWAIT_OK, sizeof(struct filch__message)) == NULL) return;
-    if (c == NULL) return;
-    c->awaited = true;
-    if ((m->flags & AWAIT_LOW) != 0) return;
-    c->own_wait = s->waits;
-    await_child(p, s, c);
-}
-
-static void end_wait(struct filch__seat *s, const struct filch__message_child *m) {
-    struct filch__child *c = m->child == 0 ? NULL : find_child(s, m->child);
-    s->waits--;
-    if (c == NULL) return;
-    c->awaited = false;
-    c->own_wait = 0;
-}
-
-/* May that child of the worker run on top of its innermost wait? */
-static bool may_run_on_top(const struct filch__seat *s, const struct filch__child *c) {
-    return c->own_wait == s->waits || (is_open(s) && s->waits <= HELP_DEPTH);
-}
-
-void filch__family_refuse(struct filch__processes *p) {
-    for (struct filch__link *link = p->queue.first; link != NULL; link = filch__link_next(link)) {
-        struct filch__child *c = filch__child_of(container_of(link, filch_future, link));
-        if (c == NULL || !c->awaited || c->seat == NULL || c->own_wait == c->seat->waits) continue;
-        struct filch__message_child *m =
-            begin_or_kill(p, c->seat, MESSAGE_AWAIT_REFUSED, sizeof *m);
-        if (m == NULL) return;
-        m->child = c->number;
-        c->awaited = false;
-        return;
-    }
-}
-
-void filch__family_help(struct filch__processes *p) {
-    for (uint32_t i = 0; i < p->seats_used && p->queue.first != NULL; i++) {
-        struct filch__seat *s = &p->seats[i];
-        if (!filch__seat_is_blocked(s) || s->life != SEAT_SERVING) continue;
-        struct filch__link *link = p->queue.first;
-        for (; link != NULL; link = filch__link_next(link)) {
-            filch_future *f = container_of(link, filch_future, link);
-            struct filch__child *c = filch__child_of(f);
-            if (c == NULL || c->seat != s || !may_run_on_top(s, c)) continue;
-            await_child(p, s, c);
-            break;
-        }
-    }
+static void answer(struct filch__processes *p, struct filch__seat *s, uint64_t number, int code) {
+    struct filch__message_child *m = filch__letters_begin(p, s, MESSAGE_CHILD_SAID, sizeof *m);
+    if (m == NULL) return;
+    m->child = number;
+    m->code = code;
 }
 
 const char *filch__family_message(struct filch__processes *p, struct filch__seat *s, uint32_t kind,
@@ -476,10 +327,10 @@ const char *filch__family_message(struct filch__processes *p, struct filch__seat
         answer(p, s, m.child, call(p, s, &m));
     } else if (kind == MESSAGE_AWAIT) {
         if (s->waits >= WAITS_MOST) return "too many waits";
-        begin_wait(p, s, &m);
+        filch__family_await(p, s, &m);
     } else {
         if (s->waits == 0) return "the end of a wait that has not begun";
-        end_wait(s, &m);
+        filch__family_awake(s, &m);
     }
     return NULL;
 }

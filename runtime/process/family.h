@@ -32,12 +32,19 @@ const char *filch__family_message(struct filch__processes *p, struct filch__seat
 /* A child has ended, by code of the library, with an outcome: tells its worker. The place's reference goes. */
 void filch__family_end(struct filch__processes *p, filch_future *f);
 /* The worker is gone. */
-void filch__family_forget(struct filch__processes *p, struct filch__seat *s);
+void filch__family_forget(struct filch__seat *s);
 /* Nobody else can run them: gives waiting workers children of their own; one that waits for a certain child, and
  * may run nothing else, that child. */
 void filch__family_help(struct filch__processes *p);
-/* Sends what the ring had no room for. */
-void filch__family_flush(struct filch__seat *s);
+
+/* By the number that the worker has given it; NULL: its end is on the way. */
+struct filch__child *filch__family_find(struct filch__seat *s, uint64_t number);
+/* Takes it from the queue, or from the worker to which it is posted, for good. False: it has started. */
+bool filch__family_win(struct filch__processes *p, filch_future *f);
+/* AWAIT, AWAKE. */
+void filch__family_await(struct filch__processes *p, struct filch__seat *s,
+                         const struct filch__message_child *m);
+void filch__family_awake(struct filch__seat *s, const struct filch__message_child *m);
 
 /* Where a future is to go that has ended at the desk. */
 static inline void filch__end_future(struct filch__processes *p, struct filch__ended *ended,

@@ -10,6 +10,7 @@
 #include "os/memory.h"
 #include "os/socket.h"
 #include "process/family.h"
+#include "process/letters.h"
 #include <errno.h>
 
 /* Nanoseconds until the next try after a start that has failed here: 10 ms. */
@@ -177,7 +178,8 @@ void filch__hire_kill(struct filch__processes *p, struct filch__seat *s, char *f
 
 void filch__hire_vacate(struct filch__processes *p, struct filch__seat *s) {
     struct filch__retired *r = container_of(s->channel, struct filch__retired, channel);
-    filch__family_forget(p, s);
+    filch__family_forget(s);
+    filch__letters_forget(s);
     filch__arena_destroy(s->arena);
     filch__arena_view_destroy(s->view);
     filch__fd_close(s->socket);

@@ -103,10 +103,11 @@ struct filch__seat {
     uint64_t closed
         [WAITS_MOST /
          64]; /* a bit for each wait, outermost first: nothing but its child on top, or nothing at all */
-    struct filch__later *later; /* messages for which the ring had no room */
-    bool begun;                 /* something stands in the down ring that is not published */
-    char *fault;                /* why it was killed; owned; or NULL */
-    int64_t due;                /* when it should have ended, told to quit or killed; 0: never */
+    struct filch__later *later,
+        *later_last; /* messages for which the ring had no room: letters.c */
+    bool begun;      /* something stands in the down ring that is not published */
+    char *fault;     /* why it was killed; owned; or NULL */
+    int64_t due;     /* when it should have ended, told to quit or killed; 0: never */
     struct filch__posting postings[CHANNEL_TICKETS];
 };
 
