@@ -48,8 +48,10 @@ VARIANTS = [(r'^# (\d+) variants,', '{} variants'), (r'variants, (\d+) found', '
 KILLS = [(r'^# .*: killed at (\d+) points', 'killed at {} points'), (r'; (\d+) tasks lost', '{} tasks lost')]
 FUZZ = [(r'number_of_executed_units: (\d+)', '{} executions')]
 
-# Executions of each search at random, of scenarios of parts: 43 of them, two searches each, are 5.6 * 10^7, some 10^5 a second.
-EXECUTIONS = 650_000
+# Scenarios of whole executors.
+WHOLE = ('pool_', 'fork_')
+# Executions of each search at random, of scenarios of parts: 50 of them, two searches each, are 6 * 10^7, some 10^5 a second.
+EXECUTIONS = 600_000
 # Seconds: of an exhaustive search, of a search of whole executors (10^4 a second), of one under Relacy, of one of a mutant that
 # is argued to be equivalent, of a fuzzer.
 EXHAUSTIVE, EXECUTORS, RELACY, ARGUED, FUZZING = 40, 20, 10, 0.15, 100
@@ -99,7 +101,7 @@ def scenarios():
         raise SystemExit('prove: there is no %s: ./run build' % EXPLORE)
     names = subprocess.run([str(EXPLORE), '--list'], stdout=subprocess.PIPE, text=True, check=True).stdout.split()
     names = [n for n in names if not n.startswith('litmus')]
-    return [n for n in names if not n.startswith('pool')], [n for n in names if n.startswith('pool')]
+    return [n for n in names if not n.startswith(WHOLE)], [n for n in names if n.startswith(WHOLE)]
 
 
 def plainly(program, *words):
@@ -170,7 +172,7 @@ class Progress:
                 ': ' + figures_of(step) if step.figures else ''), flush=True)
 
 
-KINDS = [(r'^explore pool.*', 'explore executors, at random'),
+KINDS = [(r'^explore (pool|fork)_.*', 'explore executors, at random'),
          (r'^explore .*, exhaustive$', 'explore parts, exhaustive'),
          (r'^explore .*', 'explore parts, at random'),
          (r'^relacy .*', 'relacy, at random'),

@@ -254,16 +254,16 @@ static bool leapfrog(struct filch__worker *w, filch_slot *slot, struct filch__wo
     return true;
 }
 
-/* Until the call is over: helps its thief, spins, parks. */
-static void await_thief(struct filch__worker *w, filch_slot *slot) {
+/* Until the call is over: helps its thief, spins, parks. Returns the status then; 0: this is the child of a fork(). */
+static uint32_t await_thief(struct filch__worker *w, filch_slot *slot) {
     struct filch__spin pauses = filch__spin_begin();
     for (;;) {
         uint32_t status = load_acquire(&slot->status); /* L11 <- L10, L12 */
-        if ((status & SLOT_OVER) != 0) return;
+        if ((status & SLOT_OVER) != 0) return status;
         if ((status & SLOT_RUNNING) != 0) {
             struct filch__worker *thief = filch__pool_slot(w->pool, status >> SLOT_THIEF_SHIFT);
             if (leapfrog(w, slot, thief)) {
-                if (!filch__worker_is_here(w)) return;
+                if (!filch__worker_is_here(w)) return 0;
                 pauses = filch__spin_begin();
                 continue;
             }
@@ -305,10 +305,9 @@ static void take_over(struct filch__worker *w, filch_slot *slot, uint32_t status
 static enum filch__join join_stolen(struct filch__worker *w, filch_slot *slot, uint32_t index) {
     struct filch__lane *l = &w->lane;
     store_light(&l->hot.pos, slot + 1); /* L1 -> L2 */
-    await_thief(w, slot);
+    uint32_t status = await_thief(w, slot);
     if (unlikely(!filch__worker_is_here(w))) return JOIN_RUN;
-    uint32_t status = load_acquire(&slot->status); /* L11 <- L10, L12 */
-    store_relaxed(&slot->status, 0);               /* relaxed: own until it is published again */
+    store_relaxed(&slot->status, 0); /* relaxed: own until it is published again */
     take_over(w, slot, status);
     store_light(&l->hot.pos, slot); /* L3 -> L2 */
     filch__lane_reset(l, index, is_alert(w));

@@ -23,8 +23,8 @@
 extern "C" {
 #include "sites.h"
 extern const struct explore_scenario litmus_scenarios[], crew_scenarios[], deque_scenarios[],
-    future_scenarios[], hub_scenarios[], pool_scenarios[], slab_scenarios[], sleep_scenarios[],
-    state_scenarios[];
+    fork_scenarios[], future_scenarios[], hub_scenarios[], lane_scenarios[], pool_scenarios[],
+    slab_scenarios[], sleep_scenarios[], state_scenarios[];
 }
 
 struct sized sized;
@@ -32,8 +32,9 @@ struct sized sized;
 namespace {
 
 const explore_scenario *const lists[] = {litmus_scenarios, deque_scenarios,  state_scenarios,
-                                         hub_scenarios,    future_scenarios, pool_scenarios,
-                                         slab_scenarios,   sleep_scenarios,  crew_scenarios};
+                                         hub_scenarios,    future_scenarios, lane_scenarios,
+                                         pool_scenarios,   fork_scenarios,   slab_scenarios,
+                                         sleep_scenarios,  crew_scenarios};
 
 enum { WANTED_MAX = 64, OUTCOMES = 16, DEPTH_MAX = 20000 };
 /* Of the suite, for each scenario; whole executors (pool) take ten times as long, and get a tenth. */
