@@ -38,7 +38,8 @@ INTERLEAVINGS = [(r'^# (\d+) interleavings', '{} interleavings'),
                  (r'exhaustive: \d+ interleavings(?=(, all)?)', '{} exhaustive searches'),
                  (r'exhaustive: \d+ interleavings, all', '{} of them to their end')]
 MUTANTS = [(r'^(\d+) mutants:', '{} mutants'), (r'mutants: (\d+) killed', '{} killed'),
-           (r'killed, (\d+) argued', '{} argued'), (r'argued, (\d+) (?:survived|wrong)', '{} open')]
+           (r'mutants: \d+ killed, (\d+) argued', '{} argued'),
+           (r'mutants: \d+ killed, \d+ argued, (\d+) (?:survived|wrong)', '{} open')]
 RELACY_FIGURES = [(r'^# (\d+) executions', '{} executions')]
 POINTS = [(r'^# (\d+) points', '{} points')]
 MODELS = [(r'^# (\d+) models', '{} models'), (r'models, (\d+) faults', '{} faults')]
