@@ -24,12 +24,12 @@
 #include <string.h>
 
 extern const struct explore_scenario litmus_scenarios[], crew_scenarios[], deque_scenarios[],
-    fork_scenarios[], future_scenarios[], hub_scenarios[], lane_scenarios[], pool_scenarios[],
-    slab_scenarios[], sleep_scenarios[], state_scenarios[];
+    fork_scenarios[], future_scenarios[], hub_scenarios[], lane_scenarios[], outside_scenarios[],
+    pool_scenarios[], slab_scenarios[], sleep_scenarios[], state_scenarios[];
 static const struct explore_scenario *const lists[] = {
-    litmus_scenarios, deque_scenarios, state_scenarios, hub_scenarios,
-    future_scenarios, lane_scenarios,  pool_scenarios,  fork_scenarios,
-    slab_scenarios,   sleep_scenarios, crew_scenarios};
+    litmus_scenarios,  deque_scenarios, state_scenarios, hub_scenarios,
+    future_scenarios,  lane_scenarios,  pool_scenarios,  fork_scenarios,
+    outside_scenarios, slab_scenarios,  sleep_scenarios, crew_scenarios};
 
 enum { OUTCOMES = 16, WANTED_MAX = 64 };
 

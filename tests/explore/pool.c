@@ -212,6 +212,74 @@ static void called_again(void) {
     end(3);
 }
 
+/* Two threads end it: each has seen the end of all. */
+static void ender(void *unused) {
+    (void)unused;
+    explore_check(filch_executor_shutdown(executor, FILCH_WAIT) == 0, "shutdown");
+    explore_check(runs[0] == 1 && runs[1] == 1, "it returns before the end");
+}
+static void two_ends(void) {
+    begin(2);
+    for (int i = 0; i < 2; i++) filch_future_release(submit(i));
+    int other = explore_spawn(ender, NULL);
+    ender(NULL);
+    explore_join_one(other);
+    end(2);
+}
+
+/* One thread cancels what is queued, and runs its callbacks; another's end has waited for these. */
+static void count_call(filch_future *f, void *calls) {
+    (void)f;
+    ++*(int *)calls;
+}
+static void canceller(void *unused) {
+    (void)unused;
+    explore_check(filch_executor_shutdown(executor, FILCH_CANCEL_PENDING) == 0, "shutdown");
+}
+static void end_against_cancel(void) {
+    int calls = 0;
+    begin(1);
+    filch_future *f = submit(0);
+    explore_check(filch_future_add_done_callback(f, count_call, &calls) == 0, "callback");
+    int other = explore_spawn(canceller, NULL);
+    explore_check(filch_executor_shutdown(executor, FILCH_WAIT | FILCH_CANCEL_PENDING) == 0,
+                  "shutdown");
+    explore_check(calls == 1, "a callback has not run before the end");
+    explore_join_one(other);
+    filch_future_release(f);
+    runs[0] = 1;
+    end(1);
+}
+
+/* Two tasks that wait for each other: one of them is told. */
+static filch_future *each_other[2];
+static uint32_t is_there;
+static int awaiter(void *argument, void *result) {
+    int index = *(int *)argument, value = 0;
+    while (load_acquire(&is_there) == 0) filch__futex_wait(&is_there, 0, FILCH_FOREVER);
+    int code = filch_future_result(each_other[1 - index], &value, FILCH_FOREVER);
+    explore_check(code == 0 || code == FILCH_EDEADLK, "a wait in a circle");
+    (void)task(argument, result);
+    *(int *)result = code == 0 ? 0 : 1;
+    return 0;
+}
+static void circle(void) {
+    int told = 0;
+    begin(2);
+    store_relaxed(&is_there, 0u);
+    for (int i = 0; i < 2; i++) each_other[i] = submit_as(awaiter, i);
+    store_release(&is_there, 1u);
+    filch__futex_wake(&is_there, 2);
+    for (int i = 0; i < 2; i++) {
+        int value = -1;
+        explore_check(filch_future_result(each_other[i], &value, FILCH_FOREVER) == 0, "result");
+        told += value;
+    }
+    for (int i = 0; i < 2; i++) filch_future_release(each_other[i]);
+    explore_check(told == 1, "not one of the two was told");
+    end(2);
+}
+
 const struct explore_scenario pool_scenarios[] = {
     {"pool_one_by_one", one_by_one, 1, 1, NULL},
     {"pool_several", several, 0, 0, NULL},
@@ -224,4 +292,7 @@ const struct explore_scenario pool_scenarios[] = {
     {"pool_pair", pair, 0, 0, NULL},
     {"pool_called", called, 0, 0, NULL},
     {"pool_called_again", called_again, 0, 0, NULL},
+    {"pool_two_ends", two_ends, 0, 0, NULL},
+    {"pool_end_against_cancel", end_against_cancel, 0, 0, NULL},
+    {"pool_circle", circle, 0, 0, NULL},
     {NULL, NULL, 0, 0, NULL}};

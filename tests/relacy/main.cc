@@ -23,8 +23,8 @@
 extern "C" {
 #include "sites.h"
 extern const struct explore_scenario litmus_scenarios[], crew_scenarios[], deque_scenarios[],
-    fork_scenarios[], future_scenarios[], hub_scenarios[], lane_scenarios[], pool_scenarios[],
-    slab_scenarios[], sleep_scenarios[], state_scenarios[];
+    fork_scenarios[], future_scenarios[], hub_scenarios[], lane_scenarios[], outside_scenarios[],
+    pool_scenarios[], slab_scenarios[], sleep_scenarios[], state_scenarios[];
 }
 
 struct sized sized;
@@ -33,8 +33,8 @@ namespace {
 
 const explore_scenario *const lists[] = {litmus_scenarios, deque_scenarios,  state_scenarios,
                                          hub_scenarios,    future_scenarios, lane_scenarios,
-                                         pool_scenarios,   fork_scenarios,   slab_scenarios,
-                                         sleep_scenarios,  crew_scenarios};
+                                         pool_scenarios,   fork_scenarios,   outside_scenarios,
+                                         slab_scenarios,   sleep_scenarios,  crew_scenarios};
 
 enum { WANTED_MAX = 64, OUTCOMES = 16, DEPTH_MAX = 20000 };
 /* Of the suite, for each scenario; whole executors (pool) take ten times as long, and get a tenth. */
