@@ -37,7 +37,7 @@ const explore_scenario *const lists[] = {litmus_scenarios, deque_scenarios,  sta
                                          slab_scenarios,   sleep_scenarios,  crew_scenarios};
 
 enum { WANTED_MAX = 64, OUTCOMES = 16, DEPTH_MAX = 20000 };
-/* Of the suite, for each scenario; whole executors (pool) take ten times as long, and get a tenth. */
+/* Of the suite, for each scenario; whole executors (pool, fork) take ten times as long, and get a tenth. */
 enum { SUITE_EXECUTIONS = 20000, SUITE_BOUND = 2, SLOWER = 10 };
 /* That show how many threads a scenario starts. */
 enum { PROBES = 64 };
@@ -323,7 +323,8 @@ bool run_apart(search s, bool lists_sites) {
 }
 
 uint64_t executions_of_suite(const explore_scenario *s) {
-    return strncmp(s->name, "pool_", 5) == 0 ? SUITE_EXECUTIONS / SLOWER : SUITE_EXECUTIONS;
+    bool is_whole = strncmp(s->name, "pool_", 5) == 0 || strncmp(s->name, "fork_", 5) == 0;
+    return is_whole ? SUITE_EXECUTIONS / SLOWER : SUITE_EXECUTIONS;
 }
 
 /* What the suite does with a scenario. */
